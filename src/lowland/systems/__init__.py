@@ -1,0 +1,1 @@
+"""The gallery: one file per system of the literature."""

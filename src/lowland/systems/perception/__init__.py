@@ -1,0 +1,1 @@
+"""Recognising what is in an image: linear machines, multi-layer and convolutional networks."""
