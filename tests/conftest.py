@@ -1,0 +1,70 @@
+"""What every test gets: checked shapes, the same random numbers each time, one thread, data sets or a skip."""
+
+import os
+import random
+import zlib
+from pathlib import Path
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+from jaxtyping import install_import_hook
+
+install_import_hook("lowland", "beartype.beartype")  # before anything imports the package
+
+import hypothesis
+import numpy as np
+import pooch
+import pytest
+import torch
+
+pytest_plugins = ["pytester"]
+
+torch.set_num_threads(1)  # sums in one order on every machine, and no fight over cores between workers
+
+SEED = os.environ.get("SEED", "0")
+
+
+class _TorchRandom:
+    """Lets hypothesis put torch's random numbers back after each example, as it does for Python's and numpy's."""
+
+    seed = staticmethod(torch.manual_seed)
+    getstate = staticmethod(torch.get_rng_state)
+    setstate = staticmethod(torch.set_rng_state)
+
+
+_torch_random = _TorchRandom()  # hypothesis keeps a weak reference
+hypothesis.register_random(_torch_random)
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=50, database=None)
+hypothesis.settings.register_profile("roam", deadline=None, max_examples=200, print_blob=True)
+hypothesis.settings.load_profile("roam" if SEED == "all" else "fixed")
+
+
+@pytest.fixture(autouse=True)
+def seed(request: pytest.FixtureRequest) -> int:
+    """The number every random stream of this test starts from: 0, that of ``SEED=…``, or a new one for ``SEED=all``."""
+    value = zlib.crc32(os.urandom(8)) if SEED == "all" else int(SEED)
+    request.node.user_properties.append(("seed", value))
+    random.seed(value)
+    np.random.seed(value)  # noqa: NPY002 - libraries under test still draw from it
+    torch.manual_seed(value)
+    return value
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    report = yield
+    drawn = dict(item.user_properties).get("seed")
+    if report.failed and drawn is not None:
+        report.sections.append(("replay", f"SEED={drawn} pytest '{item.nodeid}'"))
+    return report
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """``@pytest.mark.data("mnist")`` skips, with a sentence, where the machine has no such data set."""
+    for marker in item.iter_markers("data"):
+        for name in marker.args:
+            folders = [Path(pooch.os_cache("lowland"))]
+            if os.environ.get("LOWLAND_DATA"):
+                folders.insert(0, Path(os.environ["LOWLAND_DATA"]))
+            if not any((folder / name).is_dir() for folder in folders):
+                pytest.skip(f"data set {name!r} is not on this machine: `lowland data {name}` fetches it")
