@@ -9,7 +9,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 from jaxtyping import install_import_hook
 
-install_import_hook("lowland", "beartype.beartype")  # before anything imports the package
+# Before anything imports the package. The "tower": where a float is wanted an int will do.
+install_import_hook("lowland", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 import hypothesis
 import numpy as np
