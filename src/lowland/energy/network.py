@@ -1,0 +1,133 @@
+"""Energies made of networks: one number for each input, or one number for each input and label.
+
+    E(x) = net(x)                          any module with one output
+    E(x, y) = −net(x)_y                    a table over labels: logits are negative energies
+    E(x, y) = ½‖net(x) − prototype_y‖²     distance to a label's prototype
+
+Source: LeCun et al., A Tutorial on Energy-Based Learning (2006), section 2; for prototypes, LeCun, Bottou, Bengio &
+Haffner, Proc. IEEE 86 (1998), eq. 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import SpaceError
+from ..spaces import Categorical, Real, Space
+from .energy import Energy
+
+
+class Network(Energy):
+    """A module that gives one number for each sample, as an energy.
+
+    Args:
+        network: Called with the variables' values in the order of the spaces; returns ``(N,)`` or ``(N, 1)``.
+        **spaces: The variables.
+    """
+
+    def __init__(self, network: nn.Module, **spaces: Space) -> None:
+        super().__init__(**spaces)
+        self.network = network
+
+    def energies(self, **values: Any) -> Tensor:
+        output = self.network(*(values[name] for name in self.spaces))
+        if output.ndim == 2 and output.shape[1] == 1:
+            output = output[:, 0]
+        if output.ndim != 1:
+            raise SpaceError(f"Network: wanted one number for each sample, (N,) or (N, 1), got {tuple(output.shape)}.")
+        return output
+
+
+class Function(Energy):
+    """Any function of tensors as an energy: a scikit-learn score, an analytic landscape, somebody else's model.
+
+    Args:
+        function: Called with the values by name; returns ``(N,)``.
+        **spaces: The variables.
+    """
+
+    def __init__(self, function: Callable[..., Tensor], **spaces: Space) -> None:
+        super().__init__(**spaces)
+        self.function = function
+
+    def energies(self, **values: Any) -> Tensor:
+        return self.function(**values)
+
+
+class LookUp(Energy):
+    """The energy of a label is read from a vector with one entry for each: E(y, costs) = costs_y.
+
+    Args:
+        k: How many labels.
+    """
+
+    def __init__(self, k: int) -> None:
+        super().__init__(y=Categorical(k), costs=Real(k))
+
+    def energies(self, y: Tensor, costs: Tensor) -> Tensor:
+        return costs.gather(-1, y.unsqueeze(-1)).squeeze(-1)
+
+    def table(self, *names: str, **rest: Any) -> Tensor:
+        return rest["costs"] if names == ("y",) and rest.keys() == {"costs"} else super().table(*names, **rest)
+
+
+class NetworkTable(Energy):
+    """A classifier: the network's K outputs are the energies of the K labels, up to the sign.
+
+    Args:
+        network: Maps ``(N, *x)`` to ``(N, K)``.
+        x: Space of the input.
+        k: How many labels.
+        sign: −1 if outputs are logits (high is good), +1 if they are energies already.
+    """
+
+    def __init__(self, network: nn.Module, x: Space, k: int, sign: int = -1) -> None:
+        super().__init__(x=x, y=Categorical(k))
+        if sign not in (-1, 1):
+            raise SpaceError(f"NetworkTable: wanted sign −1 (logits) or +1 (energies), got {sign}.")
+        self.network = network
+        self.sign = sign
+
+    def costs(self, x: Tensor) -> Tensor:
+        """The energy of each label: ``(*B, *x) → (*B, K)``."""
+        batch = self.spaces["x"].batch_shape(x, "x")
+        output = self.network(x.reshape(batch.numel(), *self.spaces["x"].shape))
+        k = self.spaces["y"].size
+        if output.shape != (batch.numel(), k):
+            raise SpaceError(f"NetworkTable: wanted one output for each of {k} labels, ({batch.numel()}, {k}), got {tuple(output.shape)}.")
+        return self.sign * output.reshape(*batch, -1)
+
+    def energies(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.costs(x).gather(-1, y.unsqueeze(-1)).squeeze(-1)
+
+    def table(self, *names: str, **rest: Any) -> Tensor:
+        return self.costs(rest["x"]) if names == ("y",) and rest.keys() == {"x"} else super().table(*names, **rest)
+
+    def given(self, **observed: Any) -> Energy:
+        """With x known the network has nothing left to do: its outputs are computed once."""
+        if "x" in observed and isinstance(observed["x"], Tensor):
+            rest = {name: value for name, value in observed.items() if name != "x"}
+            self.known(rest)
+            return LookUp(self.spaces["y"].size or 0).given(costs=self.costs(observed["x"]), **rest)
+        return super().given(**observed)
+
+
+class Prototypes(nn.Module):
+    """Squared distances to K prototypes, ½‖x − P_k‖²: ``(N, D) → (N, K)``; a network's last layer, giving energies.
+
+    Args:
+        prototypes: ``(K, D)``.
+        learn: Whether they may move.
+    """
+
+    def __init__(self, prototypes: Tensor, learn: bool = False) -> None:
+        super().__init__()
+        self.prototypes = nn.Parameter(prototypes.clone(), requires_grad=learn)
+
+    def forward(self, x: Tensor) -> Tensor:
+        norms = 0.5 * self.prototypes.square().sum(-1)
+        return 0.5 * x.square().sum(-1, keepdim=True) + norms - x @ self.prototypes.T
