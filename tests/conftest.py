@@ -3,7 +3,6 @@
 import os
 import random
 import zlib
-from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -14,7 +13,6 @@ install_import_hook("lowland", "beartype.beartype(conf=beartype.BeartypeConf(is_
 
 import hypothesis
 import numpy as np
-import pooch
 import pytest
 import torch
 
@@ -62,10 +60,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """``@pytest.mark.data("mnist")`` skips, with a sentence, where the machine has no such data set."""
+    from lowland.data.fetch import folders
+
     for marker in item.iter_markers("data"):
         for name in marker.args:
-            folders = [Path(pooch.os_cache("lowland"))]
-            if os.environ.get("LOWLAND_DATA"):
-                folders.insert(0, Path(os.environ["LOWLAND_DATA"]))
-            if not any((folder / name).is_dir() for folder in folders):
+            if not any((folder / name).is_dir() for folder in folders()):
                 pytest.skip(f"data set {name!r} is not on this machine: `lowland data {name}` fetches it")
