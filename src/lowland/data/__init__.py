@@ -1,0 +1,39 @@
+"""Real data sets, verified: `load("mnist", "train")` gives named tensors from the original files, or says why not.
+
+Each set is described once, at the top of the module that reads it; `datasets()` finds them all. Files are looked for in
+the folder that the environment variable LOWLAND_DATA names, then in the user's cache, and are downloaded where a public
+address is known. Beside the sets: reading one's own files, splitting, patches and whitening, deskewing and distortions.
+"""
+
+from .datafile import DataFile, Edition, FileState
+from .dataset import Dataset
+from .files import image_folder, read_images, read_table
+from .patches import Whitening, extract_patches, whiten_images
+from .registry import Row, dataset, datasets, describe, listing, load, verify
+from .splits import holdout, stratified
+from .transforms import deskew, random_affine, random_elastic
+
+__all__ = [
+    "load",
+    "datasets",
+    "dataset",
+    "verify",
+    "listing",
+    "describe",
+    "Dataset",
+    "DataFile",
+    "Edition",
+    "FileState",
+    "Row",
+    "stratified",
+    "holdout",
+    "read_images",
+    "image_folder",
+    "read_table",
+    "extract_patches",
+    "Whitening",
+    "whiten_images",
+    "deskew",
+    "random_affine",
+    "random_elastic",
+]
