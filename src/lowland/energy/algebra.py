@@ -32,6 +32,11 @@ class Conditioned(Energy):
     def batch_shape(self) -> torch.Size:
         return self._batch_shape
 
+    @property
+    def reference(self) -> Tensor | None:
+        floats = (value for value in self.observed.values() if isinstance(value, Tensor) and value.is_floating_point())
+        return next(floats, self.energy.reference)
+
     def forward(self, **values: Any) -> Tensor:
         if values.keys() != self.spaces.keys():
             raise self._wrong_names(values.keys())
@@ -103,6 +108,10 @@ class Sum(Energy):
     def batch_shape(self) -> torch.Size:
         return broadcast_shapes({str(i): term.batch_shape for i, term in enumerate(self.terms)})
 
+    @property
+    def reference(self) -> Tensor | None:
+        return next((found for term in self.terms if (found := term.reference) is not None), None)
+
     def select(self, rows: Tensor) -> Energy:
         return Sum(*[term.select(rows) if term.batch_shape else term for term in self.terms])
 
@@ -157,19 +166,17 @@ class Sum(Energy):
         if rest:
             return self.given(**rest).quadratic_form(name)
         name = name or self.variable
-        forms, constant = [], 0.0
+        total: QuadraticForm | None = None
+        constant: Tensor | float = 0.0
         for term in self.terms:
             if name not in term.spaces:
                 constant = constant + term()
-            elif (form := term.quadratic_form(name)) is None:
+                continue
+            form = term.quadratic_form(name)
+            if form is None:
                 return None
-            else:
-                forms.append(form)
-        return QuadraticForm(
-            sum(form.gram for form in forms),
-            sum(form.linear for form in forms),
-            sum(form.constant for form in forms) + constant,
-        )
+            total = form if total is None else QuadraticForm(*(a + b for a, b in zip(total, form, strict=True)))
+        return total and total._replace(constant=total.constant + constant)
 
 
 class Scaled(Energy):
@@ -195,6 +202,10 @@ class Scaled(Energy):
     @property
     def batch_shape(self) -> torch.Size:
         return self.energy.batch_shape
+
+    @property
+    def reference(self) -> Tensor | None:
+        return self.energy.reference
 
     def select(self, rows: Tensor) -> Energy:
         return Scaled(self.energy.select(rows), self.weight)

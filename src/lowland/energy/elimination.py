@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from .energy import Energy, QuadraticForm
 from .reduction import FreeEnergy, Min, Reduction
 
 
+@runtime_checkable
 class Search(Protocol):
     """Finds the minimiser of an energy of one variable, with gradients as asked for."""
 
@@ -112,6 +113,10 @@ class Eliminated(Energy):
     @property
     def batch_shape(self) -> torch.Size:
         return self.energy.batch_shape
+
+    @property
+    def reference(self) -> Tensor | None:
+        return self.energy.reference
 
     def select(self, rows: Tensor) -> Energy:
         return self._with(self.energy.select(rows))

@@ -305,10 +305,15 @@ class Energy(nn.Module):
     __rmul__ = __mul__
 
     @property
+    def reference(self) -> Tensor | None:
+        """A floating-point tensor that the energy works with, for its device and dtype; ``None`` if it holds none."""
+        return next((parameter for parameter in self.parameters() if parameter.is_floating_point()), None)
+
+    @property
     def device(self) -> torch.device:
-        """Where the parameters are; the default device when there are none."""
-        parameter = next(self.parameters(), None)
-        return parameter.device if parameter is not None else torch.get_default_device()
+        """Where the energy's tensors are; torch's default device when it holds none."""
+        reference = self.reference
+        return torch.get_default_device() if reference is None else reference.device
 
 
 def broadcast_shapes(shapes: Mapping[str, torch.Size]) -> torch.Size:

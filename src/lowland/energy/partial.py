@@ -92,6 +92,10 @@ class Completed(Energy):
         return Completed(self.energy.select(rows), self.name, Partial(self.partial.value[rows], self.partial.known[rows]))
 
     @property
+    def reference(self) -> Tensor | None:
+        return self.partial.value
+
+    @property
     def batch_shape(self) -> torch.Size:
         own = self.spaces[self.name].batch_shape(self.partial.value, self.name)
         return broadcast_shapes({"what is given": self.energy.batch_shape, self.name: own})

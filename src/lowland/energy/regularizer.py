@@ -30,6 +30,8 @@ class Regularizer(Energy):
 
     broadcasts = True
 
+    anchor: Tensor
+
     def __init__(self, space: Space, weight: float = 1.0, name: str = "z") -> None:
         if not weight >= 0:
             raise SpaceError(f"{type(self).__name__}: wanted a weight ≥ 0, got {weight}.")
@@ -37,6 +39,7 @@ class Regularizer(Energy):
         self.name = name
         self.weight = weight
         self.axes = tuple(range(-len(space.shape), 0))
+        self.register_buffer("anchor", torch.zeros(()), persistent=False)  # follows the module's device and dtype
 
     def extra_repr(self) -> str:
         return f"{self.name}: {self.spaces[self.name]!r}, weight={self.weight:g}"
@@ -77,9 +80,9 @@ class L2(Regularizer):
         return value / (1 + step * self.weight)
 
     def quadratic_form(self, name: str | None = None, **rest: Any) -> QuadraticForm | None:
-        parameter = torch.zeros((), device=self.device)
-        gram = self.weight * torch.eye(self.spaces[self.name].shape.numel(), device=parameter.device)
-        return QuadraticForm(gram, torch.zeros(len(gram), device=parameter.device), parameter)
+        length = self.spaces[self.name].shape.numel()
+        anchor = self.anchor
+        return QuadraticForm(self.weight * torch.eye(length).to(anchor), anchor.expand(length), anchor)
 
 
 class GroupL2(Regularizer):

@@ -1,0 +1,40 @@
+"""How to find an energy's low points."""
+
+from .adjoint import implicit, minimiser
+from .amortised import Amortisation, Amortised, amortise
+from .chains import effective_sample_size, split_r_hat
+from .choose import default_solver
+from .gibbs import Gibbs
+from .gradient import LBFGS, GradientDescent, Newton, TorchOptimizer
+from .hmc import HMC
+from .infer import infer, posterior
+from .langevin import MALA, Langevin
+from .proximal import FISTA, ISTA
+from .solver import Info, Solution, Solver, solve
+
+__all__ = [
+    "FISTA",
+    "HMC",
+    "ISTA",
+    "LBFGS",
+    "MALA",
+    "Amortisation",
+    "Amortised",
+    "Gibbs",
+    "GradientDescent",
+    "Info",
+    "Langevin",
+    "Newton",
+    "Solution",
+    "Solver",
+    "TorchOptimizer",
+    "amortise",
+    "default_solver",
+    "effective_sample_size",
+    "implicit",
+    "infer",
+    "minimiser",
+    "posterior",
+    "solve",
+    "split_r_hat",
+]

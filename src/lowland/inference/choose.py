@@ -1,0 +1,41 @@
+"""Which solver fits an energy, by its space and structure; `default_solver` shows what `infer` will use."""
+
+from __future__ import annotations
+
+from ..energy import Completed, Energy
+from ..energy.partial import PinnedSpace
+from ..errors import StructureError
+from ..spaces import Binary, Real, Sphere
+from .gibbs import Gibbs
+from .gradient import LBFGS, GradientDescent, Newton
+from .proximal import FISTA
+from .solver import Solver
+
+
+def default_solver(energy: Energy) -> Solver:
+    """The solver that `infer` takes for an energy of one variable that is not finite.
+
+    ==============================================  =====================
+    quadratic, unconstrained                        `Newton`
+    smooth + a kink with a proximal step            `FISTA`
+    smooth, unconstrained                           `LBFGS`
+    smooth, constrained                             `GradientDescent`
+    bits, too many to list                          `Gibbs` (a sampler)
+    ==============================================  =====================
+
+    Raises:
+        StructureError: If nothing fits.
+    """
+    space = energy.space
+    if isinstance(space, Binary):
+        return Gibbs()
+    if space.kind != "float":
+        raise StructureError(f"No solver looks over {energy.variable} in {space!r}: give one with solver=….")
+    if energy.composite()[1] is not None:
+        return FISTA()
+    free = space.free if isinstance(space, PinnedSpace) else space
+    if type(free) is Real:
+        return Newton() if not isinstance(energy, Completed) and energy.quadratic_form() is not None else LBFGS()
+    if isinstance(free, Sphere) and isinstance(space, PinnedSpace):
+        raise StructureError("A point on a sphere can't be known only in places: no projection keeps both.")
+    return GradientDescent()

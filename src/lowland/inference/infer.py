@@ -1,0 +1,88 @@
+"""One call for every unknown: `infer(energy, "z", y=y)`.
+
+Fix what is known, and the kind of the unknown says how to look: a finite variable is looked up in its table, anything
+else is searched by the solver that fits its space and the energy's structure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..energy import Energy, FreeEnergy, Min, Partial, Reduction
+from ..errors import VariableError
+from .choose import default_solver
+from .solver import Solution, Solver, solve
+
+
+def infer(
+    energy: Energy,
+    unknown: str,
+    *,
+    solver: Solver | None = None,
+    reduction: Reduction | None = None,
+    init: Tensor | None = None,
+    options: dict[str, Any] | None = None,
+    **known: Any,
+) -> Solution:
+    """The value of one variable at which the energy is low, the others being known.
+
+    Args:
+        energy: The energy.
+        unknown: The variable to look for; it may be given as a `Partial`, known in places.
+        solver: How to look, for a variable that is not finite; see `default_solver`.
+        reduction: For a finite variable: `Min` (default), ``KBest(k)`` (values ``(*B, k)``) or ``Sample(β)`` (a draw).
+        init: Where to begin a search.
+        options: For `solve`: ``steps``, ``tol``, ``generator``, ``progress``, …
+        **known: The other variables, ``(*B, *event)`` each.
+
+    Raises:
+        VariableError: If a variable is neither known nor the unknown.
+        SpaceError: If a known value lies outside its space.
+        StructureError: If no solver fits.
+    """
+    energy.known({unknown, *known})
+    for name, value in known.items():
+        if not isinstance(value, Partial):
+            energy.spaces[name].check(value, name)
+    conditioned = energy.given(**known) if known else energy
+    left = [name for name in conditioned.spaces if name != unknown]
+    if left:
+        raise VariableError(
+            f"infer: {', '.join(left)} is neither known nor asked for: give it, or eliminate it first "
+            f'(energy.minimize("{left[0]}") or energy.marginalize("{left[0]}")).'
+        )
+    space = conditioned.space
+    if solver is None and space.size is not None and not isinstance(known.get(unknown), Partial):
+        return _look_up(conditioned, unknown, reduction or Min())
+    solver = solver or default_solver(conditioned)
+    options = dict(options or {})
+    if init is None:
+        with torch.no_grad():
+            init = solver.start(conditioned, known, options.get("generator"))
+    return solve(solver, conditioned, init, **options)
+
+
+def _look_up(energy: Energy, name: str, reduction: Reduction) -> Solution:
+    with torch.no_grad():
+        table = energy.table(name)
+    answer = reduction.answer(table)
+    index = answer.argmax(-1)
+    picked = table.unsqueeze(-2).expand(*answer.shape) if answer.ndim > table.ndim else table
+    energies = picked.gather(-1, index.unsqueeze(-1)).squeeze(-1)
+    value = energy.spaces[name].enumerate(table.device)[index]
+    exact = torch.full(index.shape, isinstance(reduction, Min), device=table.device)
+    return Solution(value, energies, exact, 1, {"table": table, "answer": answer})
+
+
+def posterior(energy: Energy, name: str, beta: float = 1.0, **known: Any) -> Tensor:
+    """p(name | known) ∝ exp(−β E) over a finite variable: the gradient of the free energy, ``(*B, K)``.
+
+    Raises:
+        StructureError: If the variable is not finite.
+    """
+    with torch.no_grad():
+        table = (energy.given(**known) if known else energy).table(name)
+    return FreeEnergy(beta).answer(table)

@@ -1,0 +1,109 @@
+"""Proximal gradient descent, for a smooth energy plus one with a kink.
+
+    ISTA    z ← prox_{ηR}( z − η ∇S(z) ),              E = S + R
+    FISTA   the same from an extrapolated point; started afresh when it goes uphill
+
+Sources: Beck & Teboulle, SIAM J. Imaging Sciences 2 (2009); O'Donoghue & Candès, Found. Comput. Math. 15 (2015), for the
+restart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..energy import Energy
+from ..errors import SpaceError, StructureError
+from .gradient import spread
+from .solver import Info, Solver
+
+
+def lipschitz(energy: Energy) -> Tensor:
+    """The largest curvature of a quadratic: the largest eigenvalue of its Gram matrix.
+
+    Raises:
+        StructureError: If the energy does not know its quadratic form.
+    """
+    form = energy.quadratic_form()
+    if form is None:
+        raise StructureError(f"The smooth part ({type(energy).__name__}) is not a quadratic, so no rate follows from it: give the solver a rate.")
+    return torch.linalg.eigvalsh(form.gram.detach())[..., -1]
+
+
+def _proximal_step(energy: Energy, z: Tensor, rate: Tensor | float) -> tuple[Tensor, Tensor]:
+    smooth, kink = energy.composite()
+    energies, slope = smooth.value_and_gradient(z)
+    moved = z - rate * slope
+    if kink is not None:
+        moved = kink.prox(moved, rate)
+    return energy.space.project(moved), energies
+
+
+class ISTAState(NamedTuple):
+    z: Tensor  # (*B, *event)
+    rate: float
+
+
+@dataclass(frozen=True)
+class ISTA(Solver):
+    """Iterative shrinkage and thresholding.
+
+    Attributes:
+        rate: η > 0, at most 1 / the largest curvature of the smooth part, in units of z² per unit of energy; ``None``
+            takes just that from a quadratic.
+    """
+
+    rate: float | None = None
+
+    def init(self, energy: Energy, value: Tensor, generator: torch.Generator | None = None) -> ISTAState:
+        return ISTAState(value, _rate(self.rate, energy))
+
+    def step(self, energy: Energy, state: ISTAState) -> tuple[ISTAState, Info]:
+        z, energies = _proximal_step(energy, state.z, state.rate)
+        return ISTAState(z, state.rate), Info(energies, energy.space.norm(z - state.z) / state.rate)
+
+
+class FISTAState(NamedTuple):
+    z: Tensor  # (*B, *event)
+    ahead: Tensor  # (*B, *event), the extrapolated point
+    momentum: Tensor  # (*B), t in Beck & Teboulle
+    rate: float
+
+
+@dataclass(frozen=True)
+class FISTA(Solver):
+    """Fast ISTA, restarted for each sample when its momentum points uphill.
+
+    Attributes:
+        rate: As for `ISTA`.
+    """
+
+    rate: float | None = None
+
+    def init(self, energy: Energy, value: Tensor, generator: torch.Generator | None = None) -> FISTAState:
+        batch = energy.space.batch_shape(value)
+        return FISTAState(value, value, value.new_ones(batch), _rate(self.rate, energy))
+
+    def step(self, energy: Energy, state: FISTAState) -> tuple[FISTAState, Info]:
+        space = energy.space
+        z, energies = _proximal_step(energy, state.ahead, state.rate)
+        move = z - state.z
+        product = (state.ahead - z) * move
+        axes = tuple(range(-len(space.shape), 0))
+        uphill = (product.sum(axes) if axes else product) > 0
+        momentum = torch.where(uphill, torch.ones_like(state.momentum), state.momentum)
+        following = 0.5 * (1 + (1 + 4 * momentum.square()).sqrt())
+        weight = torch.where(uphill, torch.zeros_like(momentum), (momentum - 1) / following)
+        ahead = z + spread(weight, space) * move
+        return FISTAState(z, ahead, following, state.rate), Info(energies, space.norm(z - state.ahead) / state.rate)
+
+
+def _rate(rate: float | None, energy: Energy) -> float:
+    if rate is None:
+        return 1 / max(float(lipschitz(energy.composite()[0]).max()), 1e-30)
+    if not rate > 0:
+        raise SpaceError(f"wanted a rate > 0, got {rate}.")
+    return rate

@@ -1,0 +1,280 @@
+"""A solver is two pure methods, and one loop runs them all.
+
+    state       = solver.init(energy, value, generator)      energy: everything known is already given
+    state, info = solver.step(energy, state)
+    solution    = solve(solver, energy, init, steps=…, tol=…)
+
+*State* is what the next step needs; *info* is what a person needs. Stopping, dropping converged samples, history,
+checks for numbers that are not finite, time budgets and progress live in `solve` and nowhere else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..energy import Energy
+from ..errors import DivergenceError, SpaceError
+
+#: How many steps pass between two looks at convergence: a look costs about as much as a step of a small energy.
+LOOK_EVERY = 8
+
+
+class Info(NamedTuple):
+    """What a person wants to know of one step.
+
+    Attributes:
+        energy: ``(*B)``, where the step began.
+        residual: ``(*B)``, 0 exactly at a solution, in units of the slope; ``None`` for a sampler, which never arrives.
+        accepted: ``(*B)``, the fraction of proposals taken, for solvers that propose.
+    """
+
+    energy: Tensor
+    residual: Tensor | None = None
+    accepted: Tensor | None = None
+
+
+class Solver:
+    """How to look for low energy over one variable; subclasses are frozen dataclasses of their settings.
+
+    A state is a ``NamedTuple`` whose first field is the value; its tensors lead with the batch dimensions, and anything
+    that is not a tensor is shared by the batch.
+    """
+
+    #: Why this solver is left out of a conformance check, by the check's name (`lowland.contracts.check_solver`).
+    exempt: Mapping[str, str] = {}
+
+    def start(self, energy: Energy, known: Mapping[str, Any], generator: torch.Generator | None = None) -> Tensor:
+        """Where to begin when the caller does not say: a point of the space for each sample."""
+        reference = energy.reference
+        dtype = None if reference is None or energy.space.kind != "float" else reference.dtype
+        return energy.space.initial(tuple(energy.batch_shape), generator=generator, device=energy.device, dtype=dtype)
+
+    def init(self, energy: Energy, value: Tensor, generator: torch.Generator | None = None) -> Any:
+        """The state before the first step, at ``value (*B, *event)``."""
+        raise NotImplementedError
+
+    def step(self, energy: Energy, state: Any) -> tuple[Any, Info]:
+        """The next state, and what a person may want to know of this one."""
+        raise NotImplementedError
+
+    def certificate(self, energy: Energy, value: Tensor) -> dict[str, Tensor]:
+        """What is known about how far ``value`` is from the best: ``{"duality_gap": (*B)}`` where there is one."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What was found.
+
+    Attributes:
+        value: ``(*B, *event)``.
+        energy: ``(*B)``, at ``value``.
+        converged: ``(*B)`` booleans: whether the optimality condition holds to the tolerance. Always false for samplers.
+        steps: How many steps were taken.
+        info: What else there is: ``residual``, ``trajectory``, ``acceptance``, a certificate.
+    """
+
+    value: Tensor
+    energy: Tensor
+    converged: Tensor
+    steps: int
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+def solve(
+    solver: Solver,
+    energy: Energy,
+    init: Tensor | None = None,
+    *,
+    steps: int = 1000,
+    tol: float = 1e-4,
+    budget: float | None = None,
+    generator: torch.Generator | None = None,
+    record: int = 0,
+    progress: Callable[[Iterable[int]], Iterable[int]] | None = None,
+    compile: bool = False,
+    unroll: bool = False,
+) -> Solution:
+    """Run a solver on an energy of one variable. The caller's tensors and ``.grad`` stay as they are.
+
+    Samples that have converged stop costing once they are half of those still running; rows never influence each other.
+
+    Args:
+        solver: How to look.
+        energy: An energy of one variable: the others are given.
+        init: Where to begin, ``(*B, *event)``; the solver's own choice by default.
+        steps: At most so many.
+        tol: Stop where the residual is at most this, in units of the slope (energy per unit of the variable).
+        budget: Stop after so many seconds, with what was found so far.
+        generator: Source of randomness for samplers and random starts.
+        record: Keep the value every so many steps in ``info["trajectory"] (T, *B, *event)``, the start first; 0 for never.
+        progress: Wraps the step counter, for instance ``tqdm.tqdm``.
+        compile: Compile the energy's slope with ``torch.compile``: slower to start, faster from then on.
+        unroll: Keep the graph of every step, so that gradients flow through the search; runs all the steps.
+
+    Raises:
+        DivergenceError: If an energy stops being finite; names the step and the samples.
+        SpaceError: If ``init`` has the wrong shape or dtype.
+    """
+    if steps < 0:
+        raise SpaceError(f"solve: wanted steps ≥ 0, got {steps}.")
+    whole = energy
+    deadline = None if budget is None else time.monotonic() + budget
+    with torch.set_grad_enabled(unroll):
+        value = solver.start(energy, {}, generator) if init is None else init
+        batch = energy.space.batch_shape(value, energy.variable)
+        if torch.broadcast_shapes(batch, energy.batch_shape) != batch:
+            raise SpaceError(f"solve: wanted a start for each of {tuple(energy.batch_shape)} samples, got batch shape {tuple(batch)}.")
+        value = energy.space.project(value)
+        if compile:
+            energy = _Compiled(energy)
+        state = solver.init(energy, value, generator)
+        rows = _Rows(value) if not unroll and len(batch) == 1 and energy.batch_shape in ((), batch) else None
+        trajectory = [value.clone()] if record else []
+        accepted: list[Tensor] = []
+        info, taken = None, 0
+        counter: Iterable[int] = range(1, steps + 1)
+        for taken in progress(counter) if progress else counter:
+            state, info = solver.step(energy, state)
+            if info.accepted is not None:
+                accepted.append(info.accepted)
+            if record and taken % record == 0:
+                trajectory.append((rows.whole(state[0]) if rows else state[0]).clone())
+            if unroll:
+                continue
+            if taken % LOOK_EVERY == 0 or taken == steps:
+                _check_finite(info.energy, solver, taken, rows)
+                if info.residual is not None:
+                    done = info.residual <= tol
+                    if bool(done.all()):
+                        break
+                    if rows is not None and taken < steps and 2 * int(done.sum()) >= len(done):
+                        state, energy = rows.drop(done, info.residual, state, energy)
+            if deadline is not None and time.monotonic() > deadline:
+                break
+        residual = None if info is None else info.residual
+        if rows is not None:
+            value, residual = rows.finish(state, residual)
+        else:
+            value = state[0]
+        energies = whole.value(value)
+    _check_finite(energies, solver, taken, None)
+    found: dict[str, Any] = dict(solver.certificate(whole, value))
+    if residual is not None:
+        found["residual"] = residual
+    if accepted:
+        found["acceptance"] = torch.stack([rate.mean() for rate in accepted]).mean()
+    if trajectory:
+        found["trajectory"] = torch.stack(trajectory)
+    converged = torch.zeros(batch, dtype=torch.bool, device=value.device) if residual is None else residual <= tol
+    return Solution(value, energies, converged, taken, found)
+
+
+class _Rows:
+    """Which samples are still running, and what those that have stopped ended with."""
+
+    def __init__(self, value: Tensor) -> None:
+        self.index = torch.arange(len(value), device=value.device)
+        self.value = value.clone()
+        self.residual: Tensor | None = None
+        self.count = len(value)
+
+    def whole(self, running: Tensor) -> Tensor:
+        if len(running) == self.count:
+            return running
+        full = self.value.clone()
+        full[self.index] = running
+        return full
+
+    def drop(self, done: Tensor, residual: Tensor, state: Any, energy: Energy) -> tuple[Any, Energy]:
+        if self.residual is None:
+            self.residual = torch.full((self.count,), torch.inf, dtype=residual.dtype, device=residual.device)
+        stopped = self.index[done]
+        self.value[stopped] = state[0][done]
+        self.residual[stopped] = residual[done]
+        kept = (~done).nonzero().squeeze(-1)
+        self.index = self.index[kept]
+        fields = (part[kept] if isinstance(part, Tensor) else part for part in state)
+        return type(state)(*fields), energy.select(kept)
+
+    def finish(self, state: Any, residual: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        if self.residual is None:
+            return state[0], residual
+        self.value[self.index] = state[0]
+        if residual is not None and len(residual) == len(self.index):
+            self.residual[self.index] = residual
+        return self.value, self.residual
+
+
+class _Compiled(Energy):
+    """An energy whose value and slope are compiled; everything else is asked of the original."""
+
+    def __init__(self, energy: Energy) -> None:
+        super().__init__(**energy.spaces)
+        self.energy = energy
+        self._compiled = _compiled_slope(energy)
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        return self.energy.batch_shape
+
+    def forward(self, **values: Any) -> Tensor:
+        return self.energy(**values)
+
+    def value_and_gradient(self, value: Tensor, name: str | None = None, **rest: Any) -> tuple[Tensor, Tensor]:
+        return self._compiled(value)
+
+    def prox(self, value: Tensor, step: float | Tensor) -> Tensor:
+        return self.energy.prox(value, step)
+
+    @property
+    def smooth(self) -> bool:
+        return self.energy.smooth
+
+    def composite(self) -> tuple[Energy, Energy | None]:
+        smooth, rough = self.energy.composite()
+        return _Compiled(smooth), rough
+
+    def quadratic_form(self, name: str | None = None, **rest: Any) -> Any:
+        return self.energy.quadratic_form(name, **rest)
+
+    def select(self, rows: Tensor) -> Energy:
+        return self.energy.select(rows)
+
+
+def _compiled_slope(energy: Energy) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    known = energy.__dict__.get("_compiled_slope")
+    if known is None:
+
+        def total(value: Tensor) -> tuple[Tensor, Tensor]:
+            energies = energy.value(value)
+            return energies.sum(), energies
+
+        slope = torch.func.grad(total, has_aux=True)
+
+        def value_and_gradient(value: Tensor) -> tuple[Tensor, Tensor]:
+            gradient, energies = slope(value)
+            return energies, gradient
+
+        known = energy.__dict__["_compiled_slope"] = torch.compile(value_and_gradient)
+    return known
+
+
+def _check_finite(energies: Tensor, solver: Solver, step: int, rows: _Rows | None) -> None:
+    finite = torch.isfinite(energies)
+    if bool(finite.all()):
+        return
+    wrong = (~finite).nonzero()
+    first = [int(i) for i in wrong[0]]
+    if rows is not None:
+        first = [int(rows.index[first[0]])]
+    raise DivergenceError(
+        f"{type(solver).__name__}: the energy is {energies[~finite][0].item()} at step {step} for {len(wrong)} of {energies.numel()} samples, "
+        f"the first at index {tuple(first)}: lower the rate, or start where the energy is finite."
+    )

@@ -1,0 +1,20 @@
+"""How to shape an energy."""
+
+from .energy_loss import EnergyLoss
+from .objective import Loss, Objective, SumObjective
+from .square import LeastMeanSquares
+from .table import Hinge, MinimumClassificationError, NegativeLogLikelihood, Perceptron, SquareSquare, TableObjective
+
+__all__ = [
+    "EnergyLoss",
+    "Hinge",
+    "LeastMeanSquares",
+    "Loss",
+    "MinimumClassificationError",
+    "NegativeLogLikelihood",
+    "Objective",
+    "Perceptron",
+    "SquareSquare",
+    "SumObjective",
+    "TableObjective",
+]

@@ -1,0 +1,94 @@
+"""An objective says how training shapes an energy: what is pushed down, what is pushed up.
+
+    loss = objective(energy, batch)      loss.value is a scalar; loss.parts are named numbers for the log
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from ..energy import Energy
+from ..errors import StructureError, VariableError
+
+
+class Loss(NamedTuple):
+    """What an objective says of a batch.
+
+    Attributes:
+        value: Scalar, in units of energy unless the objective says otherwise; the thing to lower.
+        parts: Named scalars that explain it, detached.
+    """
+
+    value: Tensor
+    parts: dict[str, Tensor]
+
+
+class Objective:
+    """How to shape an energy. Objectives add and scale, as energies do."""
+
+    #: What stops the energy from going flat, or why nothing does: one sentence, printed in the docs' table.
+    no_collapse: str = ""
+
+    def __call__(self, energy: Energy, batch: Mapping[str, Any]) -> Loss:
+        """The loss of a batch of observed values, ``{variable: (N, *event)}``.
+
+        Raises:
+            VariableError: If the batch lacks a variable of the energy.
+            StructureError: If the energy lacks structure that the objective needs.
+        """
+        raise NotImplementedError
+
+    def __add__(self, other: Objective) -> Objective:
+        return SumObjective((self, 1.0), (other, 1.0)) if isinstance(other, Objective) else NotImplemented
+
+    def __mul__(self, weight: float) -> Objective:
+        return SumObjective((self, weight))
+
+    __rmul__ = __mul__
+
+
+class SumObjective(Objective):
+    """Objectives with weights, added; made by ``+`` and ``*``.
+
+    Args:
+        *terms: Pairs of an objective and its weight.
+    """
+
+    def __init__(self, *terms: tuple[Objective, float]) -> None:
+        self.terms: list[tuple[Objective, float]] = []
+        for objective, weight in terms:
+            inner = objective.terms if isinstance(objective, SumObjective) else [(objective, 1.0)]
+            self.terms += [(part, weight * own) for part, own in inner]
+
+    @property
+    def no_collapse(self) -> str:  # type: ignore[override]
+        return " ".join(objective.no_collapse for objective, _ in self.terms)
+
+    def __call__(self, energy: Energy, batch: Mapping[str, Any]) -> Loss:
+        value, parts = None, {}
+        for objective, weight in self.terms:
+            loss = objective(energy, batch)
+            value = weight * loss.value if value is None else value + weight * loss.value
+            for name, part in loss.parts.items():
+                parts[name if name not in parts else f"{type(objective).__name__}.{name}"] = part
+        if value is None:
+            raise StructureError("SumObjective: wanted at least one objective, got none.")
+        return Loss(value, parts)
+
+
+def observed(energy: Energy, batch: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a batch that the energy is about.
+
+    Raises:
+        VariableError: If a variable is missing from the batch.
+    """
+    missing = energy.spaces.keys() - batch.keys()
+    if missing:
+        raise VariableError(
+            f"{type(energy).__name__}: the batch has {', '.join(batch)} but not {', '.join(sorted(missing))}: "
+            "add it to the data, or eliminate it first (minimize or marginalize)."
+        )
+    return {name: batch[name] for name in energy.spaces}
