@@ -20,17 +20,19 @@ COLUMNS = (
 )  # fmt: skip
 NUMBERS = ("age", "fnlwgt", "education-num", "capital-gain", "capital-loss", "hours-per-week")
 WORDS = tuple(column for column in COLUMNS[:-1] if column not in NUMBERS)
+FILES = {"train": "adult.data.gz", "test": "adult.test.gz"}
 UCI = "https://archive.ics.uci.edu/ml/machine-learning-databases/adult/"
 
 
 def _load(find: Find, split: str) -> dict[str, Any]:
-    train = _rows(find("adult.data.gz"))  # the words and the units of both splits are those of the train part
-    rows = train if split == "train" else _rows(find("adult.test.gz"))
-    reference, numbers = _numbers(train), _numbers(rows)
+    words, path = find("adult.data.gz"), find(FILES[split])
+    train = _rows(words)  # the vocabulary and the units of both splits are those of the train part
+    rows = train if split == "train" else _rows(path)
+    reference, numbers = _numbers(train, words), _numbers(rows, path)
     vocabulary = [sorted({row[COLUMNS.index(word)] for row in train}) for word in WORDS]
-    categories = _categories(rows, vocabulary)
+    categories = _categories(rows, vocabulary, path)
     indicators = [one_hot(column, len(words)) for column, words in zip(categories.T, vocabulary, strict=True)]
-    standard = (numbers - reference.mean(0)) / reference.std(0)
+    standard = (numbers - reference.mean(0)) / reference.std(0).clamp_min(1e-6)
     return {
         "x": torch.cat([standard, *indicators], dim=1),
         "numbers": numbers,
@@ -57,17 +59,28 @@ def _rows(path: Path) -> list[list[str]]:
     return rows
 
 
-def _numbers(rows: list[list[str]]) -> Tensor:
-    places = [COLUMNS.index(name) for name in NUMBERS]
-    return torch.tensor([[float(row[place]) for place in places] for row in rows])
+def _numbers(rows: list[list[str]], path: Path) -> Tensor:
+    """``(N, 6)`` float32: the columns that are numbers."""
+    columns = []
+    for name in NUMBERS:
+        fields = [row[COLUMNS.index(name)] for row in rows]
+        wrong = next((field for field in fields if not field.lstrip("-").isdecimal()), None)
+        if wrong is not None:
+            raise DataError(f"{path}: wanted a whole number for {name}, got {wrong!r}.")
+        columns.append(torch.tensor(list(map(float, fields))))
+    return torch.stack(columns, 1)
 
 
-def _categories(rows: list[list[str]], vocabulary: list[list[str]]) -> Tensor:
-    index = [
-        (COLUMNS.index(name), {w: i for i, w in enumerate(words)})
-        for name, words in zip(WORDS, vocabulary, strict=True)
-    ]
-    return torch.tensor([[words[row[place]] for place, words in index] for row in rows])
+def _categories(rows: list[list[str]], vocabulary: list[list[str]], path: Path) -> Tensor:
+    """``(N, 8)`` int64: the columns that are words, as places in the vocabulary."""
+    columns = []
+    for name, words in zip(WORDS, vocabulary, strict=True):
+        places = {word: place for place, word in enumerate(words)}
+        fields = [row[COLUMNS.index(name)] for row in rows]
+        if unknown := set(fields) - set(places):
+            raise DataError(f"{path}: wanted for {name} a word of the train part, got {min(unknown)!r}.")
+        columns.append(torch.tensor([places[field] for field in fields]))
+    return torch.stack(columns, 1)
 
 
 ADULT = Dataset(

@@ -94,11 +94,10 @@ def _download(dataset: str, file: DataFile, edition: Edition, target: Path) -> P
         if check(file, target).ok:
             return target
         urls = edition.urls + (edition.urls[:1] if partial.exists() else ())
+        downloader: Any = Resuming(partial)
         for url in urls:
             try:
-                pooch.retrieve(
-                    url, f"sha256:{edition.sha256}", target.name, target.parent, downloader=Resuming(partial)
-                )
+                pooch.retrieve(url, f"sha256:{edition.sha256}", target.name, target.parent, downloader=downloader)
                 return target
             except ConnectionError as error:
                 failures.append(f"{url} ({error})")
@@ -115,7 +114,7 @@ class Resuming:
     def __init__(self, partial: Path) -> None:
         self.partial = partial
 
-    def __call__(self, url: str, output_file: Any, pooch: Any, *, check_only: bool | None = False) -> None:
+    def __call__(self, url: str, output_file: str, pooch: Any) -> None:
         """Raises ConnectionError when the network fails, and OSError when the disk does."""
         import requests
         from tqdm import tqdm
