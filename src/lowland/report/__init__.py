@@ -1,0 +1,33 @@
+"""Pictures, tables and pages: reads energies and runs, never trains."""
+
+from .charts import bars, confusion, lines, scatter
+from .compare import compare
+from .curves import curves
+from .figures import figures_table
+from .images import filters, images, mistakes
+from .landscape import landscape, landscapes
+from .page import write_report
+from .picture import Picture, Pictures, Table, table
+from .style import house_style, panels
+
+__all__ = [
+    "Picture",
+    "Pictures",
+    "Table",
+    "table",
+    "landscape",
+    "landscapes",
+    "compare",
+    "images",
+    "filters",
+    "mistakes",
+    "confusion",
+    "curves",
+    "lines",
+    "scatter",
+    "bars",
+    "figures_table",
+    "panels",
+    "house_style",
+    "write_report",
+]

@@ -1,0 +1,72 @@
+"""Several energies, or several runs, beside each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError, UsageError
+from .curves import draw_terms, terms
+from .landscape import landscapes
+from .picture import Picture, Pictures, table
+from .style import duration
+
+
+def compare(what: Mapping[str, Any] | Iterable[str | Path], variable: str | None = None, **options: Any) -> Pictures:
+    """Energies over one variable on one colour scale, or runs: their curves on the same axes and a table of their figures.
+
+    Args:
+        what: ``{title: energy}`` with ``variable``; or run folders, as a list or ``{title: folder}``.
+        variable: Which variable the energies are drawn over.
+        **options: For `landscapes` (``data``, ``extent``, ...), when energies are compared.
+
+    Raises:
+        UsageError: If energies come without a variable, or nothing comes at all.
+        CheckpointError: If a folder holds no run.
+    """
+    named = dict(what) if isinstance(what, Mapping) else {Path(folder).name: folder for folder in what}
+    if not named:
+        raise UsageError("compare: wanted at least one energy or run folder, got none.")
+    if all(isinstance(item, str | Path) for item in named.values()):
+        return _runs({title: Path(folder) for title, folder in named.items()})
+    if variable is None:
+        raise UsageError("compare: wanted `variable`, the name of what the energies are drawn over.")
+    title = " · ".join(named)
+    return Pictures(
+        [
+            Picture(
+                title, "One colour scale: the same colour is the same energy.", landscapes(named, variable, **options)
+            )
+        ]
+    )
+
+
+def _runs(folders: Mapping[str, Path]) -> Pictures:
+    results = {title: _result(folder) for title, folder in folders.items()}
+    rows = []
+    for title, result in results.items():
+        changed = {"preset": result.get("preset", ""), "seed": result.get("seed", "")}
+        rows.append({"run": title, **changed, **result.get("figures", {}), "time": duration(result.get("seconds"))})
+    columns = [*dict.fromkeys(column for row in rows for column in row if column != "time"), "time"]
+    pictures = [Picture("Figures", "", table(rows, columns))]
+    together: dict[str, dict[str, Any]] = {}
+    for title, folder in folders.items():
+        if (folder / "metrics.jsonl").exists():
+            for term, splits in terms(folder).items():
+                split = "validation" if "validation" in splits else next(iter(splits))
+                together.setdefault(term, {})[title] = splits[split]
+    if together:
+        caption = "Each term over the steps, on validation data where it was measured there, else on training data."
+        pictures.insert(0, Picture("Curves", caption, draw_terms(together)))
+    return Pictures(pictures)
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    try:
+        return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"{folder}: wanted a finished run (with result.json), got {error.strerror}.") from error
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{folder / 'result.json'}: wanted JSON, got something else: {error}.") from error

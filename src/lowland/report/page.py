@@ -1,0 +1,123 @@
+"""The report of a run: one HTML page that needs nothing else, on a screen of any size, light or dark."""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..system import System
+from .curves import draw_terms, terms
+from .description import Block, describe
+from .figures import figures_table
+from .picture import Picture
+from .style import duration
+
+#: Sections of a docstring that say how the system works; the others come after the pictures.
+_HOW = ("Training", "No collapse")
+
+
+def write_report(
+    folder: str | Path, system: System, result: Mapping[str, Any], pictures: Iterable[Picture] = ()
+) -> Path:
+    """Write ``report.html`` into a run folder and return its path.
+
+    Args:
+        folder: The run. Its ``metrics.jsonl`` becomes the curves and its ``config.yaml`` is shown, if they are there.
+        system: What was run.
+        result: As in ``result.json``; all keys may be missing: ``figures`` {metric: value}, ``preset``, ``seed``,
+            ``seconds``, ``device``, ``versions``, ``data`` {name: {split, samples, sha256}}, ``command``, ``finished``.
+        pictures: The best first.
+    """
+    folder = Path(folder)
+    figures = result.get("figures") or {}
+    judged = [metric.met(float(figures[metric.name])) for metric in system.metrics if metric.name in figures]
+    description = describe(system)
+    metrics = folder / "metrics.jsonl"
+    logged = terms(metrics) if metrics.exists() else {}
+    config = folder / "config.yaml"
+    page = _template().render(
+        system=system,
+        description=description,
+        how={name: blocks for name, blocks in description.sections.items() if name in _HOW},
+        notes={name: blocks for name, blocks in description.sections.items() if name not in _HOW},
+        met=sum(verdict is True for verdict in judged),
+        gates=sum(verdict is not None for verdict in judged),
+        figures=figures_table(figures, system).html if figures else "",
+        rows=_rows(list(pictures)),
+        curves=Picture("Curves", "", draw_terms(logged), alt="What was logged while it ran").body if logged else "",
+        facts=_facts(result),
+        command=result.get("command", ""),
+        config=config.read_text(encoding="utf-8") if config.exists() else "",
+        data=result.get("data") or {},
+        versions=result.get("versions") or {},
+    )
+    path = folder / "report.html"
+    unfinished = path.with_suffix(".html.part")
+    unfinished.write_text(page, encoding="utf-8")
+    os.replace(unfinished, path)
+    return path
+
+
+def _rows(pictures: list[Picture]) -> list[list[Picture]]:
+    """Pictures in order: the first and each wide one alone, the narrow ones between them together in two columns."""
+    rows: list[list[Picture]] = []
+    alone = True
+    for picture in pictures:
+        if alone or picture.wide or not rows:
+            rows.append([picture])
+        else:
+            rows[-1].append(picture)
+        alone = picture.wide or picture is pictures[0]
+    return rows
+
+
+def _facts(result: Mapping[str, Any]) -> dict[str, str]:
+    facts = {name: result.get(name) for name in ("preset", "seed", "device")}
+    facts["time"] = duration(result["seconds"]) if result.get("seconds") is not None else None
+    facts["finished"] = str(result.get("finished") or result.get("recorded") or "")[:16].replace("T", " ") or None
+    return {name: str(value) for name, value in facts.items() if value is not None}
+
+
+def _template() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("lowland.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["blocks"] = _blocks
+    environment.filters["inline"] = _inline
+    return environment.get_template("report.html.jinja")
+
+
+def _inline(text: str) -> Any:
+    """Plain text as HTML, with `backticks` (one or two) as code."""
+    from markupsafe import Markup
+
+    return Markup(re.sub(r"(``?)([^`]+)\1", r"<code>\2</code>", html.escape(text)))
+
+
+def _blocks(blocks: Iterable[Block]) -> Any:
+    """Blocks of a docstring as HTML."""
+    from markupsafe import Markup
+
+    parts, listing = [], ""
+    for kind, text in blocks:
+        element = {"item": "ul", "number": "ol"}.get(kind, "")
+        if listing != element:
+            parts.append((f"</{listing}>" if listing else "") + (f"<{element}>" if element else ""))
+            listing = element
+        if element:
+            parts.append(f"<li>{_inline(text)}</li>")
+        elif kind == "code":
+            parts.append(f"<pre>{html.escape(text)}</pre>")
+        else:
+            parts.append(f"<p>{_inline(text)}</p>")
+    return Markup("".join(parts) + (f"</{listing}>" if listing else ""))
