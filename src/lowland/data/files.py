@@ -53,10 +53,10 @@ def read_images(
     parts, names = [], []
     for source in _files(sources):
         part = _read(source, size, channels)
-        size = size or (part.shape[-2], part.shape[-1])
-        if part.shape[-2:] != size:
+        if parts and part.shape[-2:] != parts[0].shape[-2:]:
             raise DataError(
-                f"{source}: wanted an image of {_by(size)} like the ones before, got {_by(part.shape[-2:])}."
+                f"{source}: wanted an image of {_by(parts[0].shape[-2:])} pixels like the ones before, "
+                f"got {_by(part.shape[-2:])}; give a size that all are brought to."
             )
         parts.append(1 - part if invert else part)
         names += [str(source)] if len(part) == 1 else [f"{source}[{row}]" for row in range(len(part))]
