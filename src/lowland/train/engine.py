@@ -1,0 +1,55 @@
+"""Where training runs: device, precision and processes, by Lightning Fabric."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from ..errors import UsageError
+
+
+def engine(device: str = "auto", devices: int = 1, precision: str | None = None, strategy: str = "auto") -> Fabric:
+    """A Fabric that has been launched.
+
+    Args:
+        device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:1".
+        devices: Number of processes. Beyond one, the command is started again for each, and they meet in DDP (gloo on
+            the CPU).
+        precision: As Fabric names it; ``None`` is bf16-mixed on a GPU that has it and 32-true elsewhere.
+        strategy: As Fabric names it.
+
+    Raises:
+        UsageError: If the device, the number or the precision is not one there is.
+    """
+    try:
+        chosen = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    except RuntimeError as error:
+        raise UsageError(f"--device: wanted auto, cpu, cuda or cuda:N, got {device!r}.") from error
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"--device {device}: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu."
+        )
+    if devices < 1:
+        raise UsageError(f"--devices: wanted at least 1, got {devices}.")
+    if precision is None:
+        precision = "bf16-mixed" if chosen.type == "cuda" and torch.cuda.is_bf16_supported() else "32-true"
+    if strategy == "auto" and devices > 1:
+        # a player's loss may leave some of its parameters out of a step (several terms, several players)
+        strategy = "ddp_find_unused_parameters_true"
+    where: Any = [chosen.index] if chosen.index is not None and devices == 1 else devices
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+            fabric = Fabric(accelerator=chosen.type, devices=where, precision=precision, strategy=strategy)  # type: ignore[arg-type]
+    except (ValueError, TypeError) as error:
+        raise UsageError(
+            f"Fabric refuses device {device!r}, precision {precision!r}, strategy {strategy!r}: {error}"
+        ) from error
+    if devices > 1 and not fabric._launched:
+        fabric.launch()
+    return fabric

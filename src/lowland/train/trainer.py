@@ -1,0 +1,577 @@
+"""The loop: players take turns on batches, in stages, and every step of it can be stopped, continued and repeated.
+
+A run is a sequence of stages. `Trainer.fit` is a loop over batches; `Trainer.once` is a stage that is no loop (a closed
+form, Lloyd's iterations). A run that was stopped is continued by running the same code again on a trainer that resumes:
+stages that had ended are skipped, and the one that was cut goes on from the step of the last checkpoint, to the last bit
+the same on a CPU.
+
+Lightning Fabric does devices, precision and processes; one process at full precision pays nothing for it.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import CheckpointError, DivergenceError, UsageError
+from . import checkpoint, randomness
+from .batches import Batches, batches
+from .engine import engine
+from .log import Bar, MetricsLog, Record, Window, clock, progress
+from .player import Player, Turn
+
+#: Steps between two lines of the log, and two looks at whether losses are finite.
+LOG_STEPS = 50
+#: Checkpoints that a run keeps.
+KEPT = 2
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was stopped by the user; the message says how to continue."""
+
+
+class Trainer:
+    """Trains players in stages, with checkpoints.
+
+    Args:
+        model: What a checkpoint holds the weights of; without one, the players' modules.
+        seed: Begins every stream of random numbers; a run on a CPU repeats to the last bit.
+        device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:1".
+        devices: How many processes share each batch, on the CPU or on a GPU each.
+        precision: As Fabric names it ("32-true", "bf16-mixed", …); the default is bf16-mixed on a GPU that has it.
+        strategy: As Fabric names it; the default is DDP for several processes.
+        run: The run's folder, for checkpoints and ``metrics.jsonl``; without one nothing is written.
+        resume: Continue from the folder's last checkpoint.
+        identity: What a checkpoint must have been made by to be resumed (system, configuration).
+        max_steps: No stage takes more steps than this.
+        checkpoint_seconds: Time between checkpoints; one is also written at the end of each stage.
+        shown: Whether progress bars are shown; by default on a terminal.
+
+    Attributes:
+        generator: A stream of random numbers of the run's own, on the CPU; it is in the checkpoint.
+        seconds: How long it has trained, all parts of a resumed run together.
+
+    Raises:
+        CheckpointError: If there is no checkpoint to resume from, or it belongs to something else.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module | None = None,
+        *,
+        seed: int = 0,
+        device: str = "auto",
+        devices: int = 1,
+        precision: str | None = None,
+        strategy: str = "auto",
+        run: str | Path | None = None,
+        resume: bool = False,
+        identity: Mapping[str, Any] | None = None,
+        max_steps: int | None = None,
+        checkpoint_seconds: float = 60.0,
+        shown: bool | None = None,
+    ) -> None:
+        self.fabric = engine(device, devices, precision, strategy)
+        self.model = self.fabric.to_device(model) if model is not None else None
+        self.seed, self.max_steps, self.shown = seed, max_steps, shown
+        self.run = Path(run) if run is not None else None
+        self.identity = dict(identity or {})
+        self.checkpoint_seconds = checkpoint_seconds
+        self.generator = torch.Generator().manual_seed(randomness.derive(seed, "trainer", self.fabric.global_rank))
+        self.seconds = 0.0
+        self._finished: dict[str, Any] = {}
+        self._outside: dict[str, Any] = {}  # weights of players' modules that are not in the model, by stage
+        self._names: set[str] = set()
+        self._turns: list[Turn] = []
+        self._current: dict[str, Any] | None = None  # where the checkpoint cut a stage
+        self._stopped = False
+        with randomness.seeded(randomness.derive(seed, "training", self.fabric.global_rank)):
+            self._streams = randomness.capture()
+        keep = self._resume() if resume else 0
+        self._log = MetricsLog(self.run and self.run / "metrics.jsonl" if self._first else None, keep)
+
+    # --- stages -----------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        stage: str,
+        players: Player | Sequence[Player],
+        data: Any,
+        *,
+        epochs: int | None = None,
+        steps: int | None = None,
+        batch_size: int | None = 64,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        transform: Callable[[Any, torch.Generator], Any] | None = None,
+        validate: Callable[[], Mapping[str, float]] | None = None,
+        validate_every: int = 1,
+        keep: str | None = None,
+    ) -> dict[str, float]:
+        """A stage of steps on batches.
+
+        Args:
+            stage: Its name, of its own in the run.
+            players: Who moves, in this order.
+            data: A tensor, a tuple or dict of tensors, a Dataset or a DataLoader.
+            epochs: Times through the data; either this or ``steps``.
+            steps: Number of batches.
+            batch_size: Samples a step, all processes together; ``None`` for all the data at once.
+            shuffle: Whether each epoch has an order of its own.
+            drop_last: Whether a last batch that is short is left out.
+            transform: ``transform(batch, generator)`` → the batch the losses see (augmentation); what it draws from
+                the generator repeats with the run.
+            validate: Figures on data that nothing is trained on; called without gradients, modules in evaluation mode.
+            validate_every: Epochs between two calls.
+            keep: The figure of ``validate`` whose lowest value marks the weights to end with.
+
+        Returns:
+            The last figures of ``validate`` (those of the weights kept) and the mean loss of the last steps.
+
+        Raises:
+            DivergenceError: If a loss, the data or a weight is not finite.
+            UsageError: For arguments that don't fit together.
+        """
+        self._open(stage)
+        players = [players] if isinstance(players, Player) else list(players)
+        if (epochs is None) == (steps is None):
+            raise UsageError(f"fit({stage!r}): wanted either epochs or steps, got epochs={epochs} and steps={steps}.")
+        if keep is not None and validate is None:
+            raise UsageError(f"fit({stage!r}): keep={keep!r} needs a `validate` that gives that figure.")
+        if stage in self._finished:
+            self._bring_back(stage, players)
+            return self._finished[stage]
+        source = batches(
+            data,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            drop_last=drop_last,
+            seed=randomness.derive(self.seed, stage),
+            device=self.fabric.device,
+            rank=self.fabric.global_rank,
+            processes=self.fabric.world_size,
+        )
+        total = _total(stage, epochs, steps, source, self.max_steps)
+        loop = _Loop(self, stage, players, source, total, transform, validate, validate_every, keep)
+        self._turns = loop.turns
+        with self._own_streams(), self._heedful():
+            result = loop.go(self._current)
+            self._close(stage, result, loop.turns)
+        return result
+
+    def once(self, stage: str, function: Callable[[], Any]) -> Any:
+        """A stage that is no loop: runs the function once, and not again when the run is continued.
+
+        Returns:
+            What the function returned: tensors, numbers, texts and nestings of them, which the checkpoint keeps.
+        """
+        self._open(stage)
+        if stage not in self._finished:
+            with self._own_streams():
+                started = clock()
+                result = function()
+                self.seconds += clock() - started
+                self._close(stage, result, [])
+        return self._finished[stage]
+
+    def average(self, module: nn.Module) -> nn.Module:
+        """The running average of a module of the present stage, whose player has ``average=``.
+
+        Raises:
+            UsageError: If no player averages it.
+        """
+        for turn in self._turns:
+            for ours, averaged in zip(turn.modules, turn.averaged.module if turn.averaged else (), strict=False):
+                if ours is module:
+                    return averaged
+        raise UsageError(
+            f"average: no player of this stage averages this {type(module).__name__}; give its Player average=0.999."
+        )
+
+    def log(self, **figures: float) -> None:
+        """A line in ``metrics.jsonl``."""
+        self._log.write({"stage": next(reversed(self._finished), ""), **figures})
+
+    def progress(self, items: Iterable[Any], title: str) -> Iterable[Any]:
+        """The items, with a bar on stderr while they are gone through."""
+        return progress(items, title, self.shown if self._first else False)
+
+    # --- checkpoints ------------------------------------------------------------------------------------------------
+
+    @property
+    def _first(self) -> bool:
+        return self.fabric.global_rank == 0
+
+    @property
+    def checkpoints(self) -> Path | None:
+        """Where checkpoints lie."""
+        return self.run / "checkpoints" if self.run is not None else None
+
+    def _save(self, current: dict[str, Any] | None, turns: Sequence[Turn]) -> None:
+        if self.checkpoints is None:
+            return
+        streams = {"global": randomness.capture(), "generator": self.generator.get_state()}
+        memory = {
+            f"{turn.player.name}/{name}": held.state_dict()
+            for turn in turns
+            for name, held in turn.player.memory.items()
+        }
+        ranks = self._gather(
+            {"streams": streams, "memory": memory, "transform": (current or {}).pop("transform", None)}
+        )
+        if self._first:
+            state = {
+                "identity": self.identity,
+                "processes": self.fabric.world_size,
+                "model": self.model.state_dict() if self.model is not None else None,
+                "finished": self._finished,
+                "outside": self._outside,
+                "present": [self._weights_outside(turn) for turn in turns],
+                "ranks": ranks,
+                "current": current,
+                "metrics_bytes": self._log.bytes,
+                "seconds": self.seconds,
+            }
+            number = len(self._finished) * 10**10 + (current["step"] if current else 0)
+            checkpoint.write(self.checkpoints / f"{number:014d}{checkpoint.SUFFIX}", state)
+            for old in sorted(self.checkpoints.glob(f"[!.]*{checkpoint.SUFFIX}"))[:-KEPT]:
+                old.unlink()
+        self.fabric.barrier()
+
+    def _resume(self) -> int:
+        folder = self.checkpoints
+        path = checkpoint.newest(folder) if folder is not None else None
+        if path is None or folder is None:
+            raise CheckpointError(
+                f"{folder or 'Trainer'}: there is no checkpoint to resume from; train without --resume."
+            )
+        try:
+            state = checkpoint.read(path)
+        except CheckpointError as error:
+            earlier = sorted(folder.glob(f"[!.]*{checkpoint.SUFFIX}"))[:-1]
+            advice = f" Remove it to continue from {earlier[-1].name}." if earlier else " Train again without --resume."
+            raise CheckpointError(f"{error}{advice}") from error
+        for name in sorted(self.identity.keys() | state["identity"].keys()):
+            ours, theirs = self.identity.get(name), state["identity"].get(name)
+            if ours != theirs:
+                raise CheckpointError(f"{path}: made with {name}={theirs!r}, resumed with {ours!r}; wanted the same.")
+        if state["processes"] != self.fabric.world_size:
+            raise CheckpointError(
+                f"{path}: made by {state['processes']} processes, resumed by {self.fabric.world_size}; give --devices {state['processes']}."
+            )
+        if self.model is not None:
+            checkpoint.load_into(self.model, state["model"], str(path))
+        mine = state["ranks"][self.fabric.global_rank]
+        self._streams = mine["streams"]["global"]
+        self.generator.set_state(mine["streams"]["generator"])
+        self._finished, self._outside, self.seconds = state["finished"], state["outside"], state["seconds"]
+        if state["current"] is not None:
+            self._current = {
+                **state["current"],
+                "present": state["present"],
+                "memory": mine["memory"],
+                "transform": mine["transform"],
+            }
+        return state["metrics_bytes"]
+
+    def _gather(self, own: Any) -> list[Any]:
+        if self.fabric.world_size == 1:
+            return [own]
+        gathered: list[Any] = [None] * self.fabric.world_size
+        torch.distributed.all_gather_object(gathered, own)
+        return gathered
+
+    def _weights_outside(self, turn: Turn) -> list[dict[str, Any] | None]:
+        """The weights of a player's modules, where the model doesn't hold them all."""
+        inside = {id(t) for t in self.model.state_dict(keep_vars=True).values()} if self.model is not None else set()
+        return [
+            None if inside.issuperset(map(id, module.state_dict(keep_vars=True).values())) else module.state_dict()
+            for module in turn.modules
+        ]
+
+    def _bring_back(self, stage: str, players: Sequence[Player]) -> None:
+        for player, weights in zip(players, self._outside.get(stage, []), strict=False):
+            modules = [player.modules] if isinstance(player.modules, nn.Module) else player.modules
+            for module, state in zip(modules, weights, strict=True):
+                if state is not None:
+                    checkpoint.load_into(self.fabric.to_device(module), state, f"Stage {stage!r} of {self.run}")
+
+    # --- the frame of a stage -------------------------------------------------------------------------------------------
+
+    def _open(self, stage: str) -> None:
+        if stage in self._names:
+            raise UsageError(f"Two stages of this run are called {stage!r}; give each a name of its own.")
+        self._names.add(stage)
+        cut = self._current and self._current["stage"]
+        if cut is not None and stage != cut and stage not in self._finished:
+            raise CheckpointError(
+                f"{self.run}: stopped in stage {cut!r}, but the code now comes to {stage!r} first; train again."
+            )
+
+    def _close(self, stage: str, result: Any, turns: Sequence[Turn]) -> None:
+        self._finished[stage] = result
+        self._outside[stage] = [self._weights_outside(turn) for turn in turns]
+        self._current = None
+        self._save(None, [])
+
+    @contextmanager
+    def _own_streams(self) -> Iterator[None]:
+        """Inside, the global random streams are the run's; afterwards the caller's are where they were."""
+        callers = randomness.capture()
+        randomness.restore(self._streams)
+        try:
+            yield
+        finally:
+            self._streams = randomness.capture()
+            randomness.restore(callers)
+
+    @contextmanager
+    def _heedful(self) -> Iterator[None]:
+        """Inside, Ctrl-C and a termination signal stop the loop after its step; a second Ctrl-C stops it anywhere."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(number: int, frame: Any) -> None:
+            if self._stopped:
+                raise KeyboardInterrupt
+            self._stopped = True
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        if self._stopped:  # asked for when no step was left
+            raise Interrupted(
+                f"Stopped between stages. Continue with: lowland train --resume {self.run}" if self.run else "Stopped."
+            )
+
+
+class _Loop:
+    """One stage of `Trainer.fit` while it runs."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        stage: str,
+        players: Sequence[Player],
+        source: Batches,
+        total: int,
+        transform: Callable[[Any, torch.Generator], Any] | None,
+        validate: Callable[[], Mapping[str, float]] | None,
+        validate_every: int,
+        keep: str | None,
+    ) -> None:
+        self.trainer, self.fabric = trainer, trainer.fabric
+        self.stage, self.source, self.total = stage, source, total
+        self.transform, self.validate, self.validate_every, self.keep = transform, validate, validate_every, keep
+        self.turns = [Turn(player, self.fabric, total) for player in players]
+        seed = randomness.derive(trainer.seed, stage, "transform", self.fabric.global_rank)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.step, self.epoch, self.position = 0, 0, 0
+        self.figures: dict[str, float] = {}
+        self.best: dict[str, Any] | None = None
+        self.window = Window(stage, self._mean_over_processes)
+        self._alone = self.fabric.world_size == 1
+
+    def go(self, cut: dict[str, Any] | None) -> dict[str, float]:
+        modules = [module for turn in self.turns for module in turn.modules]
+        for module in modules:
+            module.train()
+        iterator = self._load(cut) if cut is not None else None
+        trainer = self.trainer
+        self.bar = Bar(self.total, self.stage, trainer.shown if trainer._first else False, self.step)
+        self._saved = self._counted = clock()
+        try:
+            while self.step < self.total:
+                self._through(iterator or self.source.epoch(self.epoch, self.position))
+                iterator = None
+            self.window.check()
+            figures = {**self.figures, **self.window.means()}
+        except DivergenceError as error:
+            raise DivergenceError(f"{error} {self._how_to_continue()}".strip()) from None
+        finally:
+            self._count_seconds()
+            self.bar.close()
+        for turn in self.turns:
+            turn.finish()
+        if self.best is not None:
+            for module, state in zip(modules, self.best["weights"], strict=True):
+                module.load_state_dict(state)
+            figures |= self.best["figures"]
+        for module in modules:
+            module.eval()
+        return figures
+
+    def _through(self, iterator: Iterator[Any]) -> None:
+        """The rest of an epoch, or of the stage."""
+        turns, several = self.turns, len(self.turns) > 1
+        epoch_done = True
+        for batch in iterator:
+            value = batch.value if self.transform is None else self.transform(batch.value, self.generator)
+            terms: dict[str, Tensor | float] = {}
+            for turn in turns:
+                if self.step % turn.player.every == 0:
+                    loss, parts = turn.take(value, batch.share)
+                    start = f"{turn.player.name}/" if several else ""
+                    terms[f"{start}loss"] = loss
+                    for name, part in parts.items():
+                        terms[start + name] = part
+            self.step += 1
+            self.position += 1
+            self.window.add(Record(self.step, value, batch.indices, terms))
+            now = clock()
+            self.bar.at(self.step, now)
+            if self.step % LOG_STEPS == 0:
+                self.window.check()
+                self._log({**self.window.means(), "rate": turns[0].rate})
+            if self._alone or self.step % LOG_STEPS == 0:
+                self._heed(now)
+            if self.step >= self.total:
+                epoch_done = self.position == _known_length(self.source)
+                break
+        if epoch_done:
+            self.epoch, self.position = self.epoch + 1, 0
+        if self.validate is not None and (
+            self.step >= self.total or (epoch_done and self.epoch % self.validate_every == 0)
+        ):
+            self._validate()
+
+    def _validate(self) -> None:
+        assert self.validate is not None
+        self.window.check()
+        with ExitStack() as stack, torch.no_grad():
+            modules = [module for turn in self.turns for module in turn.modules]
+            for turn in self.turns:
+                stack.enter_context(turn.averages())
+            for module in modules:
+                module.eval()
+            self.figures = {name: float(value) for name, value in self.validate().items()}
+            if self.keep is not None:
+                if self.keep not in self.figures:
+                    raise UsageError(
+                        f"fit({self.stage!r}): keep={self.keep!r} is not among what validate gave: {', '.join(self.figures)}."
+                    )
+                if self.best is None or self.figures[self.keep] < self.best["figures"][self.keep]:
+                    weights = [{name: held.clone() for name, held in module.state_dict().items()} for module in modules]
+                    self.best = {"figures": self.figures, "weights": weights}
+            for module in modules:
+                module.train()
+        self._log(self.figures)
+
+    def _log(self, figures: Mapping[str, Any]) -> None:
+        self.trainer._log.write({"stage": self.stage, "step": self.step, "epoch": self.epoch, **figures})
+        self.bar.note(figures)
+
+    def _heed(self, now: float) -> None:
+        """Save when it is time, stop when asked to; all processes decide alike."""
+        trainer = self.trainer
+        due = trainer.checkpoints is not None and now - self._saved >= trainer.checkpoint_seconds
+        stopped = trainer._stopped
+        if not self._alone:
+            wishes = self.fabric.all_reduce(
+                torch.tensor([due, stopped], dtype=torch.float32, device=self.fabric.device), reduce_op="sum"
+            )
+            due, stopped = (bool(wish) for wish in wishes.tolist())
+        if due or stopped:
+            self._save()
+        if stopped:
+            raise Interrupted(
+                f"Stopped in stage {self.stage!r} after step {self.step}. {self._how_to_continue()}".strip()
+            )
+
+    def _save(self) -> None:
+        if self.trainer.checkpoints is None:
+            return
+        self.window.check()
+        for turn in self.turns:
+            for name, parameter in turn.modules.named_parameters():
+                if not bool(torch.isfinite(parameter).all()):
+                    raise DivergenceError(
+                        f"Stage {self.stage!r}, step {self.step}: weight {name.partition('.')[2]} of player {turn.player.name!r} is not "
+                        "finite though the loss was: try a smaller rate, or clip the gradient."
+                    )
+        self._count_seconds()
+        self.trainer._save(
+            {
+                "stage": self.stage,
+                "step": self.step,
+                "epoch": self.epoch,
+                "position": self.position,
+                "total": self.total,
+                "players": {turn.player.name: turn.state_dict() for turn in self.turns},
+                "loader": self.source.state_dict(),
+                "transform": self.generator.get_state(),
+                "seen": self.window.seen,
+                "figures": self.figures,
+                "best": self.best,
+                "training": [module.training for turn in self.turns for module in turn.modules],
+            },
+            self.turns,
+        )
+        self._saved = clock()
+
+    def _load(self, cut: dict[str, Any]) -> Iterator[Any]:
+        """Go back to where a checkpoint was made; what the epoch still holds."""
+        if cut["players"].keys() != {turn.player.name for turn in self.turns} or cut["total"] != self.total:
+            raise CheckpointError(
+                f"{self.trainer.run}: stage {self.stage!r} had players {', '.join(cut['players'])} and {cut['total']} steps, now "
+                f"{', '.join(t.player.name for t in self.turns)} and {self.total}; wanted the same."
+            )
+        for turn, weights in zip(self.turns, cut["present"], strict=True):
+            for module, state in zip(turn.modules, weights, strict=True):
+                if state is not None:
+                    checkpoint.load_into(module, state, f"{self.trainer.run}")
+            turn.load_state_dict(cut["players"][turn.player.name])
+            for name, held in turn.player.memory.items():
+                held.load_state_dict(cut["memory"][f"{turn.player.name}/{name}"])
+        self.step, self.epoch, self.position = cut["step"], cut["epoch"], cut["position"]
+        self.window.seen, self.figures, self.best = cut["seen"], cut["figures"], cut["best"]
+        self.generator.set_state(cut["transform"])
+        if self.position:
+            self.source.load_state_dict(cut["loader"])
+        iterator = self.source.epoch(self.epoch, self.position)
+        randomness.restore(self.trainer._streams)  # after the loader, which draws a number when it begins
+        return iterator
+
+    def _mean_over_processes(self, table: Tensor) -> Tensor:
+        return table if self._alone else self.fabric.all_reduce(table.to(self.fabric.device), reduce_op="mean")  # type: ignore[return-value]
+
+    def _count_seconds(self) -> None:
+        now = clock()
+        self.trainer.seconds += now - self._counted
+        self._counted = now
+
+    def _how_to_continue(self) -> str:
+        folder = self.trainer.checkpoints
+        if folder is None or checkpoint.newest(folder) is None:
+            return ""
+        return f"Continue with: lowland train --resume {self.trainer.run}"
+
+
+def _total(stage: str, epochs: int | None, steps: int | None, source: Batches, limit: int | None) -> int:
+    if steps is None:
+        length = _known_length(source)
+        if length is None or epochs is None:
+            raise UsageError(f"fit({stage!r}): this data has no length, so epochs can't be counted; give steps.")
+        steps = epochs * length
+    if steps < 0:
+        raise UsageError(f"fit({stage!r}): wanted epochs or steps ≥ 0, got {epochs if epochs is not None else steps}.")
+    return min(steps, limit if limit is not None else math.inf)  # type: ignore[return-value]
+
+
+def _known_length(source: Batches) -> int | None:
+    try:
+        return len(source)
+    except TypeError:
+        return None
