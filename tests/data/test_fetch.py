@@ -2,6 +2,7 @@
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -56,6 +57,7 @@ def test_a_server_that_cannot_continue_sends_everything_again(cache, shop, one_f
     part(cache).parent.mkdir(parents=True)
     part(cache).write_bytes(CONTENT[:5000])
     assert one_file(CONTENT, shop.url("a")).load()["x"] == CONTENT
+    assert shop.asked == [("/a", "bytes=5000-")]
 
 
 @pytest.mark.parametrize("stale", [b"other bytes", CONTENT + b"more"])
@@ -73,6 +75,14 @@ def test_other_bytes_are_refused_and_the_next_address_is_tried(cache, shop, one_
         replace(one_file(CONTENT[:9], shop.url("gone"), shop.url("wrong")), name="others").load()
     assert "Put it into" in str(error.value) and "SHA-256" in str(error.value)
     assert sorted(path.name for path in (cache / "others").iterdir() if path.suffix != ".lock") == []
+
+
+def test_several_processes_of_one_run_download_once(cache, shop, one_file):
+    shop.offers["a"] = CONTENT
+    dataset = one_file(CONTENT, shop.url("a"))
+    with ThreadPoolExecutor(4) as players:
+        assert list(players.map(lambda _: dataset.load()["x"] == CONTENT, range(4))) == [True] * 4
+    assert len(shop.asked) == 1
 
 
 def test_no_network_is_a_sentence(cache, one_file):

@@ -8,6 +8,7 @@ address is known. Beside the sets: reading one's own files, splitting, patches a
 from .datafile import DataFile, Edition, FileState
 from .dataset import Dataset
 from .files import image_folder, read_images, read_table
+from .labelled import Labelled, labelled_images
 from .patches import Whitening, extract_patches, whiten_images
 from .registry import Row, dataset, datasets, describe, listing, load, verify
 from .splits import holdout, stratified
@@ -29,6 +30,8 @@ __all__ = [
     "holdout",
     "read_images",
     "image_folder",
+    "labelled_images",
+    "Labelled",
     "read_table",
     "extract_patches",
     "Whitening",

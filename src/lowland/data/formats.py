@@ -10,6 +10,7 @@ import io
 import math
 import re
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -100,8 +101,10 @@ def open_picture(content: bytes) -> Any:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        picture = Image.open(io.BytesIO(content))
-        picture.load()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about metadata; damaged pixels are errors
+            picture = Image.open(io.BytesIO(content))
+            picture.load()
     except UnidentifiedImageError as error:  # its own message shows a memory address
         raise ValueError("it is empty" if not content else "no picture format begins like it") from error
     except Image.DecompressionBombError as error:
