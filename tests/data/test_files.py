@@ -152,6 +152,7 @@ def test_tables_of_numbers(tmp_path):
         ("1,2\n\n1,2,3\n", r"line 3: wanted 2 numbers, got 3"),
         ("a,b\n1,2\nx,y\n", r"line 3: wanted 2 numbers, got 'x' in column 1"),
         ("1,2\n3,\n", r"line 2: wanted 2 numbers, got '' in column 2"),
+        ("1,2\n" + "3" * 200_000 + "\n", "wanted a text file of numbers"),
         ("", "wanted at least one line of numbers"),
         ("a,b\n", "wanted at least one line of numbers"),
     ],
@@ -218,7 +219,7 @@ def test_an_empty_folder_is_named(tmp_path):
         (np.full((1, 2, 2), 300), "got numbers from 300 to 300"),
         (np.zeros((2, 2, 2, 2, 2)), r"wanted an array of shape \(N, H, W\), got \(2, 2, 2, 2, 2\)"),
         (np.zeros(3), r"got \(3,\)"),
-        (np.array([object()]), "wanted a .npy array of numbers"),
+        (np.full((1, 2, 2), 0.5, dtype=object), "wanted a .npy array of numbers"),  # pickled: could run code
         (np.array(["a"]), "wanted a .npy array of numbers"),
     ],
 )

@@ -145,6 +145,7 @@ def test_orl_faces_from_pgm_in_a_zip(folder, edition):
     everyone, train, test = (found.load(split) for split in ("all", "train", "test"))
     assert everyone["x"].shape == (20, 3, 2) and everyone["y"].tolist() == [0] * 10 + [1] * 10
     assert (everyone["x"][:, 0, 0] * 255).round().int().tolist() == [*range(21, 31), *range(101, 111)]
+    assert len(train["x"]) == len(test["x"]) == 10
     assert torch.equal(torch.cat([train["x"][:5], test["x"][:5]]), everyone["x"][:10])
     del members["att/s2/3.pgm"]
     with pytest.raises(DataError, match="wanted 10 pictures of one size for each of 2 people"):

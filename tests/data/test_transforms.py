@@ -36,6 +36,11 @@ def test_deskewing_makes_slanted_bars_upright_and_centred():
     assert torch.allclose(images.sum((1, 2)), slanted.sum((1, 2)), rtol=0.02)
 
 
+def test_tall_images_are_sheared_by_as_much():
+    slanted = bars([-0.3, 0.2, 0.4])[:, :, 3:25]
+    assert moments(deskew(slanted))[2].abs().max() < 0.02
+
+
 def test_an_upright_centred_image_is_left_alone_and_a_blank_one_stays_blank():
     upright = bars([0.0])
     assert torch.allclose(deskew(upright), upright, atol=1e-5)

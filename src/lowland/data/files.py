@@ -108,15 +108,15 @@ def read_table(source: str | Path, columns: int | None = None) -> dict[str, Any]
 
 
 def _table(content: bytes, source: str | Path, columns: int | None) -> dict[str, Any]:
+    """`read_table` of the content of a text file."""
     with reading(source, "a text file of numbers"):
         text = content.decode("utf-8-sig")
-    first = text.partition("\n")[0]
-    lines = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=first.count))
+        first = text.partition("\n")[0]
+        reader = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=first.count))
+        lines = [(reader.line_num, fields) for fields in reader if any(field.strip() for field in fields)]
     rows, names, headings = [], [], ()
-    for fields in lines:
-        if not any(field.strip() for field in fields):
-            continue
-        where = f"{source}, line {lines.line_num}"
+    for number, fields in lines:
+        where = f"{source}, line {number}"
         try:
             row = [float(field) for field in fields]
         except ValueError:

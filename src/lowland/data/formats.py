@@ -5,6 +5,7 @@ Each reader raises a `DataError` that names the file: a short, foreign or damage
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import math
@@ -26,7 +27,7 @@ from ..errors import DataError
 
 DAMAGE = (
     OSError, EOFError, ValueError, KeyError, IndexError, TypeError, SyntaxError,
-    NotImplementedError, struct.error, zlib.error, zipfile.BadZipFile,
+    NotImplementedError, csv.Error, struct.error, zlib.error, zipfile.BadZipFile,
 )  # fmt: skip
 """What the decoders raise for bytes they cannot make sense of."""
 

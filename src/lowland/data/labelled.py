@@ -52,7 +52,11 @@ def labelled_images(source: str, size: int = 28, held_out: float = 0.05, seed: i
         splits = {name: _images(described.load(name), source, size) for name in ("train", "test")}
         checksums = described.checksums()
         sources = {
-            source: {"split": "train and test", "samples": sum(len(part["y"]) for part in splits.values()), "sha256": checksums}
+            source: {
+                "split": "train and test",
+                "samples": sum(len(part["y"]) for part in splits.values()),
+                "sha256": checksums,
+            }
         }
         train, validation = holdout(splits["train"], held_out, seed)
         return Labelled(train, validation, splits["test"], sources, described.classes)
@@ -73,7 +77,11 @@ def _images(loaded: dict[str, Any], source: str, size: int) -> dict[str, Any]:
         inside = round(size * 20 / 28)
         before = (size - inside) // 2
         after = size - inside - before
-        x = pad(interpolate(x[:, None], (inside, inside), mode="bilinear")[:, 0].clamp(0, 1), (before, after, before, after))
+        x = pad(
+            interpolate(x[:, None], (inside, inside), mode="bilinear")[:, 0].clamp(0, 1), (before, after, before, after)
+        )
     elif x.shape[1:] != (size, size):
-        raise UsageError(f"labelled_images: {source} has images of {x.shape[1]}×{x.shape[2]} pixels, wanted {size}×{size}.")
+        raise UsageError(
+            f"labelled_images: {source} has images of {x.shape[1]}×{x.shape[2]} pixels, wanted {size}×{size}."
+        )
     return {"x": x, "y": loaded["y"]}
