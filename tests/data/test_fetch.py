@@ -173,3 +173,5 @@ def test_an_edition_under_its_own_name_counts(folder, one_file, edition):
 def test_an_unknown_split_is_a_sentence(one_file):
     with pytest.raises(UsageError, match="letters: wanted one of the splits all; got 'train'"):
         one_file(CONTENT).load("train")
+    with pytest.raises(UsageError, match="letters: wanted some of the splits all"):
+        one_file(CONTENT).record("all", "train")

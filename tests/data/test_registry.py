@@ -53,6 +53,12 @@ def test_a_description_is_json_and_fetches_only_when_asked(cache, shop, one_file
     assert after["splits"] == {"all": 1} and after["bytes"] == 5
 
 
+def test_a_result_records_splits_samples_and_checksums(folder):
+    record = dataset("digits").record("train", "test")
+    assert (record["split"], record["samples"]) == ("train and test", 1797)
+    assert list(record["sha256"]) == ["digits.csv.gz"] and len(record["sha256"]["digits.csv.gz"]) == 64
+
+
 def test_importing_the_layer_loads_no_heavy_library():
     heavy = "{'sklearn', 'scipy', 'pooch', 'PIL', 'h5py', 'requests', 'tqdm'} & set(sys.modules)"
     code = f"import sys, torch; before = {heavy}; import lowland.data; lowland.data.datasets(); print({heavy} - before)"

@@ -93,6 +93,14 @@ class Dataset:
                 return {Path(self.embedded).name: hashlib.file_digest(stream, "sha256").hexdigest()}
         return {state.path.name: state.sha256 for state in self.verify() if state.ok and state.path}
 
+    def record(self, *splits: str) -> dict[str, Any]:
+        """What the ledger keeps of these splits: their names, how many samples they have, and the files' checksums."""
+        unknown = set(splits) - set(self.splits)
+        if not splits or unknown:
+            raise UsageError(f"{self.name}: wanted some of the splits {', '.join(self.splits)}; got {splits}.")
+        samples = sum(self.splits[split] for split in splits)
+        return {"split": " and ".join(splits), "samples": samples, "sha256": self.checksums()}
+
 
 def _shipped(inside: str) -> Path:
     """The path of a file inside an installed package, without importing the package."""
