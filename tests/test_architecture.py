@@ -19,7 +19,7 @@ RANK = {
     "inference": 3,
     "objectives": 4,
     "nets": 4,
-    "contracts": 5,
+    "contracts": 7,
     "data": 5,
     "system": 6,
     "train": 7,

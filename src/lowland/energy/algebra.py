@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
+from operator import add
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import SpaceError, StructureError, VariableError
-from ..spaces import Space
+from ..spaces import Real, Space
 from .energy import Energy, QuadraticForm, broadcast_shapes
+from .quadratic import Quadratic
+from .reconstruction import LinearReconstruction
+from .regularizer import L1
 
 
 class Conditioned(Energy):
@@ -21,12 +26,24 @@ class Conditioned(Energy):
         observed: Values of some of its variables, each ``(*B, *event)``.
     """
 
+    @classmethod
+    def example(cls) -> Energy:
+        return Quadratic.example().given(linear=torch.ones(3), constant=torch.zeros(()))
+
     def __init__(self, energy: Energy, observed: Mapping[str, Any]) -> None:
         super().__init__(**{name: space for name, space in energy.spaces.items() if name not in observed})
         self.energy = energy
         self.observed = dict(observed)
         shapes = {name: energy.spaces[name].batch_shape(value, name) for name, value in observed.items()}
         self._batch_shape = broadcast_shapes(shapes)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Conditioned:
+        """What is observed moves with the module (``.to``, ``.double`` …)."""
+        super()._apply(fn, recurse)
+        self.observed = {
+            name: fn(value) if isinstance(value, Tensor) else value for name, value in self.observed.items()
+        }
+        return self
 
     @property
     def batch_shape(self) -> torch.Size:
@@ -60,7 +77,7 @@ class Conditioned(Energy):
 
     @property
     def smooth(self) -> bool:
-        return self.energy.smooth
+        return not self.spaces or self.energy.smooth
 
     def value_and_gradient(self, value: Tensor, name: str | None = None, **rest: Any) -> tuple[Tensor, Tensor]:
         return self.energy.value_and_gradient(value, name or self.variable, **self.observed, **rest)
@@ -79,6 +96,12 @@ class Sum(Energy):
         VariableError: If two terms disagree on a variable's space.
     """
 
+    terms: list[Energy]
+
+    @classmethod
+    def example(cls) -> Sum:
+        return cls(LinearReconstruction.example(), L1(Real(3), 0.3))
+
     def __init__(self, *terms: Energy) -> None:
         flat = [part for term in terms for part in (term.terms if isinstance(term, Sum) else [term])]
         spaces: dict[str, Space] = {}
@@ -89,16 +112,12 @@ class Sum(Energy):
                         f"Sum: {name} ranges over {spaces[name]!r} in one term and over {space!r} in {type(term).__name__}."
                     )
         super().__init__(**spaces)
-        self.terms = nn.ModuleList(flat)
+        self.terms = nn.ModuleList(flat)  # type: ignore[assignment]
 
     def forward(self, **values: Any) -> Tensor:
         if values.keys() != self.spaces.keys():
             raise self._wrong_names(values.keys())
-        total = None
-        for term in self.terms:
-            energies = term(**{name: values[name] for name in term.spaces})
-            total = energies if total is None else total + energies
-        return total
+        return _total(term(**{name: values[name] for name in term.spaces}) for term in self.terms)
 
     def given(self, **observed: Any) -> Energy:
         self.known(observed)
@@ -118,15 +137,17 @@ class Sum(Energy):
     def table(self, *names: str, **rest: Any) -> Tensor:
         if {*names, *rest} != self.spaces.keys():
             raise self._wrong_names({*names, *rest})
-        total = None
-        for term in self.terms:
-            own = [name for name in names if name in term.spaces]
-            part = term.table(*own, **{name: value for name, value in rest.items() if name in term.spaces})
-            for position, name in enumerate(names):
-                if name not in own:
-                    part = part.unsqueeze(part.ndim - (len(names) - position) + 1)
-            total = part if total is None else total + part
-        return total
+        return _total(self._column(term, names, rest) for term in self.terms)
+
+    @staticmethod
+    def _column(term: Energy, names: tuple[str, ...], rest: dict[str, Any]) -> Tensor:
+        """A term's table, with a dimension of length 1 for each variable that it does not have."""
+        own = [name for name in names if name in term.spaces]
+        part = term.table(*own, **{name: value for name, value in rest.items() if name in term.spaces})
+        for position, name in enumerate(names):
+            if name not in own:
+                part = part.unsqueeze(part.ndim - (len(names) - position) + 1)
+        return part
 
     @property
     def smooth(self) -> bool:
@@ -136,15 +157,9 @@ class Sum(Energy):
         if rest:
             return self.given(**rest).value_and_gradient(value, name)
         name = name or self.variable
-        total, slope = None, None
-        for term in self.terms:
-            if name in term.spaces:
-                energies, part = term.value_and_gradient(value, name)
-                slope = part if slope is None else slope + part
-            else:
-                energies = term()
-            total = energies if total is None else total + energies
-        return total, slope
+        pairs = [term.value_and_gradient(value, name) for term in self.terms if name in term.spaces]
+        constants = [term() for term in self.terms if name not in term.spaces]
+        return _total([energies for energies, _ in pairs] + constants), _total(slope for _, slope in pairs)
 
     def composite(self) -> tuple[Energy, Energy | None]:
         rough = [term for term in self.terms if not term.smooth]
@@ -187,6 +202,10 @@ class Scaled(Energy):
         weight: A number or a tensor of one element (a parameter, if it is to be learnt); at least 0 for a term with a
             proximal step.
     """
+
+    @classmethod
+    def example(cls) -> Scaled:
+        return cls(LinearReconstruction.example(), 0.5)
 
     def __init__(self, energy: Energy, weight: float | Tensor) -> None:
         super().__init__(**energy.spaces)
@@ -231,6 +250,10 @@ class Scaled(Energy):
     def quadratic_form(self, name: str | None = None, **rest: Any) -> QuadraticForm | None:
         form = self.energy.quadratic_form(name, **rest)
         return form and QuadraticForm(*(self.weight * part for part in form))
+
+
+def _total(parts: Iterable[Tensor]) -> Tensor:
+    return reduce(add, parts)
 
 
 def _given(term: Energy, observed: Mapping[str, Any]) -> Energy:

@@ -18,6 +18,7 @@ from torch import Tensor
 from ..errors import StructureError
 from ..spaces import Real
 from .energy import Energy, QuadraticForm
+from .network import NetworkTable
 from .reduction import FreeEnergy, Min, Reduction
 
 
@@ -52,12 +53,24 @@ class Eliminated(Energy):
         StructureError: If the way to differentiate is unknown.
     """
 
+    @classmethod
+    def example(cls) -> Eliminated:
+        return NetworkTable.example().marginalize("y", beta=2.0)
+
     def __init__(
-        self, energy: Energy, name: str, reduction: Reduction, solver: Any, differentiate: str, options: Mapping[str, Any]
+        self,
+        energy: Energy,
+        name: str,
+        reduction: Reduction,
+        solver: Any,
+        differentiate: str,
+        options: Mapping[str, Any],
     ) -> None:
         energy.known({name})
         if differentiate not in ("envelope", "unroll", "implicit"):
-            raise StructureError(f'minimize: wanted differentiate="envelope", "unroll" or "implicit", got {differentiate!r}.')
+            raise StructureError(
+                f'minimize: wanted differentiate="envelope", "unroll" or "implicit", got {differentiate!r}.'
+            )
         super().__init__(**{other: space for other, space in energy.spaces.items() if other != name})
         self.energy = energy
         self.name = name
@@ -87,7 +100,7 @@ class Eliminated(Energy):
     def _minimiser(self, energy: Energy) -> Tensor:
         if not isinstance(self.reduction, Min):
             raise StructureError(
-                f"marginalize: {self.name} ranges over {self.energy.spaces[self.name]!r} and {type(self.energy).__name__} is not quadratic in it, "
+                f"marginalize: {type(self.energy).__name__} is not quadratic in {self.name}, in {self.energy.spaces[self.name]!r}, "
                 "so its integral has no closed form: minimize it, or draw samples (Langevin, HMC)."
             )
         return _search[0](energy, self.solver, self.differentiate, self.options)

@@ -17,9 +17,8 @@ from ..errors import SpaceError, StructureError, VariableError
 from ..spaces import Space
 
 if TYPE_CHECKING:
-    from .algebra import Conditioned, Scaled, Sum
+    from .algebra import Scaled, Sum
     from .elimination import Eliminated
-    from .partial import Partial
 
 
 class QuadraticForm(NamedTuple):
@@ -52,9 +51,16 @@ class Energy(nn.Module):
         super().__init__()
         self.spaces: dict[str, Space] = spaces
 
+    @classmethod
+    def example(cls) -> Energy:
+        """A small one, for the conformance checks; needed where the constructor has arguments without defaults."""
+        return cls()
+
     def energies(self, **values: Any) -> Tensor:
         """The energy of each sample: ``(N, *event)`` for each variable → ``(N,)``."""
-        raise NotImplementedError(f"{type(self).__name__} does not say its energies: write `energies(self, {', '.join(self.spaces)})`.")
+        raise NotImplementedError(
+            f"{type(self).__name__} does not say its energies: write `energies(self, {', '.join(self.spaces)})`."
+        )
 
     def forward(self, **values: Any) -> Tensor:
         """The energy of each sample, after broadcasting the leading batch dimensions of the values.
@@ -86,11 +92,13 @@ class Energy(nn.Module):
         for name, value in values.items():
             if self.spaces[name].kind == "opaque":
                 if shapes[name] != batch:
-                    raise SpaceError(f"{name}: an opaque value can't be broadcast from {tuple(shapes[name])} to {tuple(batch)}.")
+                    raise SpaceError(
+                        f"{name}: an opaque value can't be broadcast from {tuple(shapes[name])} to {tuple(batch)}."
+                    )
                 flat[name] = value
             else:
                 event = self.spaces[name].shape
-                flat[name] = value.expand(*batch, *event).reshape(batch.numel(), *event)
+                flat[name] = value.expand((*batch, *event)).reshape(batch.numel(), *event)
         return self.energies(**flat).reshape(batch)
 
     def _wrong_names(self, got: Any, needed: Any = None) -> VariableError:
@@ -99,7 +107,9 @@ class Energy(nn.Module):
         wrong = "; ".join(
             f"{what} {', '.join(names)}" for what, names in (("unknown:", unknown), ("missing:", missing)) if names
         )
-        return VariableError(f"{type(self).__name__} is an energy of {', '.join(self.spaces) or 'no variable'}; {wrong}.")
+        return VariableError(
+            f"{type(self).__name__} is an energy of {', '.join(self.spaces) or 'no variable'}; {wrong}."
+        )
 
     def known(self, names: Any) -> None:
         """Nothing, if every name is one of this energy's variables.
@@ -198,12 +208,14 @@ class Energy(nn.Module):
         """
         self.known({name})
         if self.spaces[name].kind != "float":
-            raise StructureError(f"gradient: {name} ranges over {self.spaces[name]!r}, which has no slope; use `table`.")
+            raise StructureError(
+                f"gradient: {name} ranges over {self.spaces[name]!r}, which has no slope; use `table`."
+            )
         if values.keys() != self.spaces.keys():
             raise self._wrong_names(values.keys())
         shapes = {other: self.spaces[other].batch_shape(value, other) for other, value in values.items()}
         batch = broadcast_shapes({"what is given": self.batch_shape, **shapes})
-        value = values.pop(name).expand(*batch, *self.spaces[name].shape)
+        value = values.pop(name).expand((*batch, *self.spaces[name].shape))
         return self.value_and_gradient(value, name, **values)[1]
 
     def table(self, *names: str, **rest: Any) -> Tensor:
@@ -219,8 +231,14 @@ class Energy(nn.Module):
         if {*names, *rest} != self.spaces.keys():
             raise self._wrong_names({*names, *rest})
         columns = {}
+        reference = next(
+            (value for value in rest.values() if isinstance(value, Tensor) and value.is_floating_point()),
+            self.reference,
+        )
         for position, name in enumerate(names):
-            every = self.spaces[name].enumerate(device=_device(rest) or self.device)
+            every = self.spaces[name].enumerate(device=self.device if reference is None else reference.device)
+            if every.is_floating_point() and reference is not None:
+                every = every.to(reference.dtype)
             ones = [1] * len(names)
             ones[position] = len(every)
             columns[name] = every.reshape(*ones, *self.spaces[name].shape)
@@ -327,7 +345,3 @@ def broadcast_shapes(shapes: Mapping[str, torch.Size]) -> torch.Size:
     except RuntimeError:
         each = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes.items())
         raise SpaceError(f"Batch shapes don't broadcast against each other: {each}.") from None
-
-
-def _device(values: Mapping[str, Any]) -> torch.device | None:
-    return next((value.device for value in values.values() if isinstance(value, Tensor)), None)

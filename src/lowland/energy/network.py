@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..errors import SpaceError
@@ -28,6 +27,10 @@ class Network(Energy):
         network: Called with the variables' values in the order of the spaces; returns ``(N,)`` or ``(N, 1)``.
         **spaces: The variables.
     """
+
+    @classmethod
+    def example(cls) -> Network:
+        return cls(nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1)), x=Real(2))
 
     def __init__(self, network: nn.Module, **spaces: Space) -> None:
         super().__init__(**spaces)
@@ -50,6 +53,10 @@ class Function(Energy):
         **spaces: The variables.
     """
 
+    @classmethod
+    def example(cls) -> Function:
+        return cls(lambda x, y: 0.5 * (x - y).square(), x=Real(), y=Real())
+
     def __init__(self, function: Callable[..., Tensor], **spaces: Space) -> None:
         super().__init__(**spaces)
         self.function = function
@@ -64,6 +71,10 @@ class LookUp(Energy):
     Args:
         k: How many labels.
     """
+
+    @classmethod
+    def example(cls) -> LookUp:
+        return cls(4)
 
     def __init__(self, k: int) -> None:
         super().__init__(y=Categorical(k), costs=Real(k))
@@ -85,6 +96,10 @@ class NetworkTable(Energy):
         sign: −1 if outputs are logits (high is good), +1 if they are energies already.
     """
 
+    @classmethod
+    def example(cls) -> NetworkTable:
+        return cls(nn.Linear(5, 3), Real(5), 3)
+
     def __init__(self, network: nn.Module, x: Space, k: int, sign: int = -1) -> None:
         super().__init__(x=x, y=Categorical(k))
         if sign not in (-1, 1):
@@ -98,7 +113,9 @@ class NetworkTable(Energy):
         output = self.network(x.reshape(batch.numel(), *self.spaces["x"].shape))
         k = self.spaces["y"].size
         if output.shape != (batch.numel(), k):
-            raise SpaceError(f"NetworkTable: wanted one output for each of {k} labels, ({batch.numel()}, {k}), got {tuple(output.shape)}.")
+            raise SpaceError(
+                f"NetworkTable: wanted one output for each of {k} labels, ({batch.numel()}, {k}), got {tuple(output.shape)}."
+            )
         return self.sign * output.reshape(*batch, -1)
 
     def energies(self, x: Tensor, y: Tensor) -> Tensor:

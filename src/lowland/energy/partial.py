@@ -6,14 +6,16 @@ but pins the entries under the mask, so that every solver fills in the rest.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..errors import SpaceError
-from ..spaces import Space
+from ..spaces import Real, Space
 from .energy import Energy, broadcast_shapes
+from .network import Network
 
 
 class Partial(NamedTuple):
@@ -37,14 +39,18 @@ class PinnedSpace(Space):
         self.partial = partial
         self.convex = space.convex
 
+    @classmethod
+    def example(cls) -> PinnedSpace:
+        return cls(Real(3), Partial(torch.tensor([1.0, 0.0, 2.0]), torch.tensor([True, False, True])))
+
     def __repr__(self) -> str:
         return f"PinnedSpace({self.free!r}, {int(self.partial.known.sum())} entries known)"
 
-    def check(self, value: Tensor, name: str = "value") -> Tensor:
+    def check(self, value: Any, name: str = "value") -> Tensor:
         return self.free.check(value, name)
 
     def project(self, value: Tensor) -> Tensor:
-        return torch.where(self.partial.known, self.partial.value, self.free.project(value))
+        return torch.where(self.partial.known, self.partial.value.to(value.dtype), self.free.project(value))
 
 
 class Completed(Energy):
@@ -58,6 +64,10 @@ class Completed(Energy):
     Raises:
         SpaceError: If the value or the mask does not fit the variable.
     """
+
+    @classmethod
+    def example(cls) -> Completed:
+        return cls(Network.example(), "x", Partial(torch.tensor([0.5, 0.0]), torch.tensor([True, False])))
 
     def __init__(self, energy: Energy, name: str, partial: Partial) -> None:
         space = energy.spaces[name]
@@ -76,11 +86,25 @@ class Completed(Energy):
         self.name = name
         self.partial = Partial(clean, known)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Completed:
+        super()._apply(fn, recurse)
+        self.partial = Partial(fn(self.partial.value), self.partial.known)
+        free = self.energy.spaces[self.name]
+        self.spaces[self.name] = PinnedSpace(free, self.partial)
+        return self
+
     def forward(self, **values: Any) -> Tensor:
         if values.keys() != self.spaces.keys():
             raise self._wrong_names(values.keys())
+        self.spaces[self.name].batch_shape(values[self.name], self.name)
         filled = torch.where(self.partial.known, self.partial.value, values[self.name])
         return self.energy(**{**values, self.name: filled})
+
+    def table(self, *names: str, **rest: Any) -> Tensor:
+        if self.name not in rest:
+            return super().table(*names, **rest)
+        filled = torch.where(self.partial.known, self.partial.value, rest[self.name])
+        return self.energy.table(*names, **{**rest, self.name: filled})
 
     def given(self, **observed: Any) -> Energy:
         self.known(observed)
@@ -89,7 +113,13 @@ class Completed(Energy):
         return Completed(self.energy.given(**observed), self.name, self.partial)
 
     def select(self, rows: Tensor) -> Energy:
-        return Completed(self.energy.select(rows), self.name, Partial(self.partial.value[rows], self.partial.known[rows]))
+        energy = self.energy.select(rows) if self.energy.batch_shape else self.energy
+        return Completed(energy, self.name, self._rows(rows))
+
+    def _rows(self, rows: Tensor) -> Partial:
+        """What is known of some samples; of all of them, where they share it."""
+        own = self.spaces[self.name].batch_shape(self.partial.value, self.name)
+        return Partial(self.partial.value[rows], self.partial.known[rows]) if own else self.partial
 
     @property
     def reference(self) -> Tensor | None:

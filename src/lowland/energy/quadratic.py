@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import SpaceError
-from ..spaces import Real, Space
+from ..spaces import Binary, Real, Space
 from .energy import Energy, QuadraticForm
 
 
@@ -34,16 +34,23 @@ class Quadratic(Energy):
     """
 
     broadcasts = True
+    gram: Tensor
+
+    @classmethod
+    def example(cls) -> Quadratic:
+        return cls(torch.tensor([[2.0, 0.5, 0.0], [0.5, 1.0, 0.2], [0.0, 0.2, 1.5]]))
 
     def __init__(self, gram: Float[Tensor, "K K"], name: str = "z", space: Space | None = None) -> None:
         if gram.ndim != 2 or gram.shape[0] != gram.shape[1]:
             raise SpaceError(f"Quadratic: wanted a square matrix (K, K), got {tuple(gram.shape)}.")
         space = space or Real(len(gram))
         if space.shape.numel() != len(gram):
-            raise SpaceError(f"Quadratic: {space!r} has {space.shape.numel()} entries, but the matrix is {tuple(gram.shape)}.")
+            raise SpaceError(
+                f"Quadratic: {space!r} has {space.shape.numel()} entries, but the matrix is {tuple(gram.shape)}."
+            )
         super().__init__(**{name: space, "linear": Real(len(gram)), "constant": Real()})
         self.name = name
-        self.gram = gram
+        self.register_buffer("gram", gram, persistent=False)
 
     def energies(self, linear: Tensor, constant: Tensor, **values: Tensor) -> Tensor:
         z = values[self.name].flatten(-len(self.spaces[self.name].shape))
@@ -80,6 +87,10 @@ class Bilinear(Energy):
     """
 
     broadcasts = True
+
+    @classmethod
+    def example(cls) -> Bilinear:
+        return cls(Binary(3), Binary(4))
 
     def __init__(self, visible: Space, hidden: Space) -> None:
         super().__init__(v=visible, h=hidden)

@@ -37,6 +37,10 @@ class LinearReconstruction(Energy):
 
     broadcasts = True
 
+    @classmethod
+    def example(cls) -> LinearReconstruction:
+        return cls(5, 3)
+
     def __init__(self, dim: int, atoms: int, code: Space | None = None) -> None:
         super().__init__(y=Real(dim), z=code or Real(atoms))
         self.W = nn.Parameter(torch.randn(dim, atoms) / dim**0.5)
@@ -74,6 +78,10 @@ class ConvolutionalReconstruction(Energy):
         W: ``(K, C, kernel, kernel)``, unit length each.
     """
 
+    @classmethod
+    def example(cls) -> ConvolutionalReconstruction:
+        return cls(channels=1, maps=2, height=4, width=5, kernel=3)
+
     def __init__(self, channels: int, maps: int, height: int, width: int, kernel: int) -> None:
         if kernel < 1:
             raise SpaceError(f"ConvolutionalReconstruction: wanted a kernel of at least 1 pixel, got {kernel}.")
@@ -102,6 +110,10 @@ class Reconstruction(Energy):
         y: Space of the observation.
         z: Space of the code.
     """
+
+    @classmethod
+    def example(cls) -> Reconstruction:
+        return cls(nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3)), Real(3), Real(2))
 
     def __init__(self, decoder: nn.Module, y: Space, z: Space) -> None:
         super().__init__(y=y, z=z)

@@ -9,17 +9,18 @@ Source: Parikh & Boyd, Proximal Algorithms (2014), section 6.5.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import SpaceError
-from ..spaces import Space
+from ..spaces import Real, Space
 from .energy import Energy, QuadraticForm
 
 
-class Regularizer(Energy):
+class Regularizer(Energy, ABC):
     """A non-negative energy of one variable, zero at 0, with a closed proximal step.
 
     Args:
@@ -31,6 +32,10 @@ class Regularizer(Energy):
     broadcasts = True
 
     anchor: Tensor
+
+    @classmethod
+    def example(cls) -> Regularizer:
+        return cls(Real(3), 0.3)
 
     def __init__(self, space: Space, weight: float = 1.0, name: str = "z") -> None:
         if not weight >= 0:
@@ -44,9 +49,9 @@ class Regularizer(Energy):
     def extra_repr(self) -> str:
         return f"{self.name}: {self.spaces[self.name]!r}, weight={self.weight:g}"
 
+    @abstractmethod
     def length(self, z: Tensor) -> Tensor:
         """The norm of each event, before the weight: ``(*B, *event) → (*B)``."""
-        raise NotImplementedError
 
     def energies(self, **values: Tensor) -> Tensor:
         return self.weight * self.length(values[self.name])
@@ -55,7 +60,9 @@ class Regularizer(Energy):
 class L1(Regularizer):
     """λ‖z‖₁: pulls every entry to exactly zero unless it earns its keep."""
 
-    smooth = False
+    @property
+    def smooth(self) -> bool:
+        return False
 
     def length(self, z: Tensor) -> Tensor:
         return z.abs().sum(self.axes) if self.axes else z.abs()
@@ -95,7 +102,13 @@ class GroupL2(Regularizer):
         name: What the variable is called.
     """
 
-    smooth = False
+    @property
+    def smooth(self) -> bool:
+        return False
+
+    @classmethod
+    def example(cls) -> GroupL2:
+        return cls(Real(2, 4), 2, 0.3)
 
     def __init__(self, space: Space, group: int, weight: float = 1.0, name: str = "z") -> None:
         super().__init__(space, weight, name)

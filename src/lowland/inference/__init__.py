@@ -1,6 +1,8 @@
 """How to find an energy's low points."""
 
+from .active_set import ActiveSet
 from .adjoint import implicit, minimiser
+from .admm import ADMM
 from .amortised import Amortisation, Amortised, amortise
 from .chains import effective_sample_size, split_r_hat
 from .choose import default_solver
@@ -13,6 +15,8 @@ from .proximal import FISTA, ISTA
 from .solver import Info, Solution, Solver, solve
 
 __all__ = [
+    "ADMM",
+    "ActiveSet",
     "FISTA",
     "HMC",
     "ISTA",

@@ -67,7 +67,9 @@ def _free(energy: Energy, z: Tensor) -> Tensor:
 
 class _Implicit(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, slope: Tensor, z: Tensor, point: Tensor, graph: Tensor, free: Tensor, tol: float, steps: int) -> Tensor:
+    def forward(
+        ctx: Any, slope: Tensor, z: Tensor, point: Tensor, graph: Tensor, free: Tensor, tol: float, steps: int
+    ) -> Tensor:
         ctx.system = (point, graph, free, tol, steps)
         return z.clone()
 
@@ -99,7 +101,13 @@ class _Implicit(torch.autograd.Function):
                 u = u + length * way
                 residual = residual - length * bent
                 new = dot(residual, residual)
-                way = residual + torch.where(size > goal, new / size.clamp_min(torch.finfo(size.dtype).tiny), torch.zeros_like(size)) * way
+                way = (
+                    residual
+                    + torch.where(
+                        size > goal, new / size.clamp_min(torch.finfo(size.dtype).tiny), torch.zeros_like(size)
+                    )
+                    * way
+                )
                 size = new
         return -u.detach(), None, None, None, None, None, None
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..energy import Energy
 from ..errors import StructureError
+from .gradient import LBFGS
 from .solver import Info, Solver, solve
 
 
@@ -29,12 +30,15 @@ class Amortised(Solver):
 
     encoder: Callable[..., Tensor]
     refine: Solver | None = None
-    exempt = {"discovery": "needs an encoder trained for one energy"}
 
     def start(self, energy: Energy, known: Mapping[str, Any], generator: torch.Generator | None = None) -> Tensor:
         if not known:
             raise StructureError("Amortised: the encoder needs what is known; call `infer`, or give `solve` an init.")
         return self.encoder(**known)
+
+    @classmethod
+    def example(cls) -> Amortised:
+        return cls(lambda linear, constant: linear, LBFGS())
 
     def init(self, energy: Energy, value: Tensor, generator: torch.Generator | None = None) -> Any:
         return self.refine.init(energy, value, generator) if self.refine else _Guess(value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,13 +40,18 @@ class Gibbs(Solver):
     beta: float = 1.0
     blocks: Sequence[Tensor] | None = None
 
+    samples: ClassVar[bool] = True
+    tried_on: ClassVar[str] = "bits"
+
     def __post_init__(self) -> None:
         if not self.beta > 0:
             raise SpaceError(f"Gibbs: wanted an inverse temperature beta > 0, got {self.beta}.")
 
     def init(self, energy: Energy, value: Tensor, generator: torch.Generator | None = None) -> GibbsState:
         if not isinstance(energy.space, Binary):
-            raise StructureError(f"Gibbs: wanted a variable of zeros and ones (Binary), got {energy.variable} in {energy.space!r}.")
+            raise StructureError(
+                f"Gibbs: wanted a variable of zeros and ones (Binary), got {energy.variable} in {energy.space!r}."
+            )
         return GibbsState(value, generator)
 
     def step(self, energy: Energy, state: GibbsState) -> tuple[GibbsState, Info]:

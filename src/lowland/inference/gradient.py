@@ -10,14 +10,14 @@ algorithms 7.4 and 3.1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..energy import Energy
+from ..energy import Energy, QuadraticForm
 from ..errors import SpaceError, StructureError
 from ..spaces import Space
 from .solver import Info, Solver
@@ -85,7 +85,14 @@ class TorchOptimizer(Solver):
     """
 
     factory: Callable[[list[Tensor]], torch.optim.Optimizer]
-    exempt = {"compaction": "the optimiser's own state can't be indexed by sample", "unroll": "torch's optimisers cut the graph"}
+    exempt: ClassVar[Mapping[str, str]] = {
+        "compaction": "the optimiser's own state can't be indexed by sample",
+        "unroll": "torch's optimisers cut the graph",
+    }
+
+    @classmethod
+    def example(cls) -> TorchOptimizer:
+        return cls(lambda tensors: torch.optim.SGD(tensors, lr=0.2, momentum=0.5))
 
     def init(self, energy: Energy, value: Tensor, generator: torch.Generator | None = None) -> OptimizerState:
         z = value.detach().clone()
@@ -140,7 +147,9 @@ class LBFGS(Solver):
             q = q - alpha[..., None] * turns[..., i, :]
             alphas.append(alpha)
         latest = turns[..., -1, :].square().sum(-1)
-        scale = torch.where(weights[..., -1] > 0, 1 / (weights[..., -1] * latest).clamp_min(1e-30), 1 / slope.norm(dim=-1).clamp_min(1))
+        scale = torch.where(
+            weights[..., -1] > 0, 1 / (weights[..., -1] * latest).clamp_min(1e-30), 1 / slope.norm(dim=-1).clamp_min(1)
+        )
         q = scale[..., None] * q
         for i, alpha in enumerate(reversed(alphas)):
             beta = weights[..., i] * (turns[..., i, :] * q).sum(-1)
@@ -178,8 +187,8 @@ class LBFGS(Solver):
         keep = spread_to(useful, state.moves)
         moves = torch.where(keep, torch.cat([state.moves[..., 1:, :], move[..., None, :]], -2), state.moves)
         turns = torch.where(keep, torch.cat([state.turns[..., 1:, :], turn[..., None, :]], -2), state.turns)
-        weights = torch.where(useful[..., None], torch.cat([state.weights[..., 1:], weight[..., None]], -1), state.weights)
-        weights = weights * taken[..., None]  # a sample that could not move forgets, and tries steepest descent next
+        # a sample that did not move, or moved where the energy bends down, forgets and tries steepest descent next
+        weights = useful[..., None] * torch.cat([state.weights[..., 1:], weight[..., None]], -1)
         return LBFGSState(z, energies, new_slope, moves, turns, weights), Info(state.energy, space.norm(new_slope))
 
 
@@ -195,15 +204,23 @@ class Newton(Solver):
     """
 
     def init(self, energy: Energy, value: Tensor, generator: torch.Generator | None = None) -> NewtonState:
-        if energy.quadratic_form() is None:
-            raise StructureError(f"Newton: {type(energy).__name__} is not a quadratic of {energy.variable}; use LBFGS or GradientDescent.")
+        self._form(energy)
         return NewtonState(value)
 
-    def step(self, energy: Energy, state: NewtonState) -> tuple[NewtonState, Info]:
+    def _form(self, energy: Energy) -> QuadraticForm:
         form = energy.quadratic_form()
-        factor, failed = torch.linalg.cholesky_ex(form.gram)  # type: ignore[union-attr]
+        if form is None:
+            wanted = f"{type(energy).__name__} is not a quadratic of {energy.variable}"
+            raise StructureError(f"Newton: {wanted}; use LBFGS or GradientDescent.")
+        return form
+
+    def step(self, energy: Energy, state: NewtonState) -> tuple[NewtonState, Info]:
+        form = self._form(energy)
+        factor, failed = torch.linalg.cholesky_ex(form.gram)
         if bool(failed.any()):
-            raise StructureError("Newton: the quadratic has no lowest point (its matrix is not positive definite): add an L2 term.")
+            raise StructureError(
+                "Newton: the quadratic has no lowest point (its matrix is not positive definite): add an L2 term."
+            )
         z = torch.cholesky_solve(form.linear.unsqueeze(-1), factor).squeeze(-1)
         value = z.reshape(state.z.shape)
         before = energy.value(state.z)

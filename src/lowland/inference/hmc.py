@@ -8,7 +8,7 @@ Source: Neal, MCMC Using Hamiltonian Dynamics, Handbook of MCMC (2011), section 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,6 +40,12 @@ class HMC(Solver):
     rate: float
     leapfrog: int = 10
     beta: float = 1.0
+
+    samples: ClassVar[bool] = True
+
+    @classmethod
+    def example(cls) -> HMC:
+        return cls(rate=0.3, leapfrog=5)
 
     def __post_init__(self) -> None:
         _check_settings(self, self.rate, self.beta)

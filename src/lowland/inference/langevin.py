@@ -9,7 +9,7 @@ Sources: Roberts & Tweedie, Bernoulli 2 (1996); Welling & Teh, ICML 2011. ULA ha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,6 +36,12 @@ class Langevin(Solver):
 
     rate: float
     beta: float = 1.0
+
+    samples: ClassVar[bool] = True
+
+    @classmethod
+    def example(cls) -> Langevin:
+        return cls(rate=0.02)
 
     def __post_init__(self) -> None:
         _check_settings(self, self.rate, self.beta)
@@ -72,6 +78,12 @@ class MALA(Solver):
     rate: float
     beta: float = 1.0
 
+    samples: ClassVar[bool] = True
+
+    @classmethod
+    def example(cls) -> MALA:
+        return cls(rate=0.3)
+
     def __post_init__(self) -> None:
         _check_settings(self, self.rate, self.beta)
 
@@ -85,7 +97,9 @@ class MALA(Solver):
         energies, slope = energy.value_and_gradient(proposal)
         back = state.z - proposal + spread_rate * slope
         log_ratio = -self.beta * (energies - state.energy)
-        log_ratio = log_ratio - self.beta / (4 * self.rate) * space.norm(back).square() + 0.5 * space.norm(noise).square()
+        log_ratio = (
+            log_ratio - self.beta / (4 * self.rate) * space.norm(back).square() + 0.5 * space.norm(noise).square()
+        )
         taken = _uniform(log_ratio, state.generator).log() < log_ratio
         here = spread(taken, space)
         moved = MALAState(

@@ -10,7 +10,7 @@ restart.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,7 +29,9 @@ def lipschitz(energy: Energy) -> Tensor:
     """
     form = energy.quadratic_form()
     if form is None:
-        raise StructureError(f"The smooth part ({type(energy).__name__}) is not a quadratic, so no rate follows from it: give the solver a rate.")
+        raise StructureError(
+            f"The smooth part ({type(energy).__name__}) is not a quadratic, so no rate follows from it: give the solver a rate."
+        )
     return torch.linalg.eigvalsh(form.gram.detach())[..., -1]
 
 
@@ -58,6 +60,8 @@ class ISTA(Solver):
 
     rate: float | None = None
 
+    tried_on: ClassVar[str] = "kink"
+
     def init(self, energy: Energy, value: Tensor, generator: torch.Generator | None = None) -> ISTAState:
         return ISTAState(value, _rate(self.rate, energy))
 
@@ -82,6 +86,8 @@ class FISTA(Solver):
     """
 
     rate: float | None = None
+
+    tried_on: ClassVar[str] = "kink"
 
     def init(self, energy: Energy, value: Tensor, generator: torch.Generator | None = None) -> FISTAState:
         batch = energy.space.batch_shape(value)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -47,7 +47,18 @@ class Solver:
     """
 
     #: Why this solver is left out of a conformance check, by the check's name (`lowland.contracts.check_solver`).
-    exempt: Mapping[str, str] = {}
+    exempt: ClassVar[Mapping[str, str]] = {}
+    #: How many steps pass between two looks at convergence; 1 for a solver whose few steps are large.
+    look_every: ClassVar[int] = LOOK_EVERY
+    #: What the checks try it on: "smooth" (a quadratic), "kink" (a quadratic and an L1 term) or "bits" (an Ising chain).
+    tried_on: ClassVar[str] = "smooth"
+    #: Whether it draws samples of exp(−β E) rather than look for the lowest point.
+    samples: ClassVar[bool] = False
+
+    @classmethod
+    def example(cls) -> Solver:
+        """One with ordinary settings, for the conformance checks."""
+        return cls()
 
     def start(self, energy: Energy, known: Mapping[str, Any], generator: torch.Generator | None = None) -> Tensor:
         """Where to begin when the caller does not say: a point of the space for each sample."""
@@ -130,7 +141,9 @@ def solve(
         value = solver.start(energy, {}, generator) if init is None else init
         batch = energy.space.batch_shape(value, energy.variable)
         if torch.broadcast_shapes(batch, energy.batch_shape) != batch:
-            raise SpaceError(f"solve: wanted a start for each of {tuple(energy.batch_shape)} samples, got batch shape {tuple(batch)}.")
+            raise SpaceError(
+                f"solve: wanted a start for each of {tuple(energy.batch_shape)} samples, got batch shape {tuple(batch)}."
+            )
         value = energy.space.project(value)
         if compile:
             energy = _Compiled(energy)
@@ -148,7 +161,7 @@ def solve(
                 trajectory.append((rows.whole(state[0]) if rows else state[0]).clone())
             if unroll:
                 continue
-            if taken % LOOK_EVERY == 0 or taken == steps:
+            if taken % solver.look_every == 0 or taken == steps:
                 _check_finite(info.energy, solver, taken, rows)
                 if info.residual is not None:
                     done = info.residual <= tol
@@ -275,6 +288,7 @@ def _check_finite(energies: Tensor, solver: Solver, step: int, rows: _Rows | Non
     if rows is not None:
         first = [int(rows.index[first[0]])]
     raise DivergenceError(
-        f"{type(solver).__name__}: the energy is {energies[~finite][0].item()} at step {step} for {len(wrong)} of {energies.numel()} samples, "
-        f"the first at index {tuple(first)}: lower the rate, or start where the energy is finite."
+        f"{type(solver).__name__}: the energy is {energies[~finite][0].item()} at step {step} "
+        f"for {len(wrong)} of {energies.numel()} samples, the first at index {tuple(first)}: "
+        "lower the rate, or start where the energy is finite."
     )

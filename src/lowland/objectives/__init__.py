@@ -1,6 +1,7 @@
 """How to shape an energy."""
 
 from .energy_loss import EnergyLoss
+from .expectation_maximization import expectation_maximization
 from .objective import Loss, Objective, SumObjective
 from .square import LeastMeanSquares
 from .table import Hinge, MinimumClassificationError, NegativeLogLikelihood, Perceptron, SquareSquare, TableObjective
@@ -17,4 +18,5 @@ __all__ = [
     "SquareSquare",
     "SumObjective",
     "TableObjective",
+    "expectation_maximization",
 ]

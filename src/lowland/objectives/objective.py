@@ -1,10 +1,11 @@
 """An objective says how training shapes an energy: what is pushed down, what is pushed up.
 
-    loss = objective(energy, batch)      loss.value is a scalar; loss.parts are named numbers for the log
+loss = objective(energy, batch)      loss.value is a scalar; loss.parts are named numbers for the log
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -26,12 +27,18 @@ class Loss(NamedTuple):
     parts: dict[str, Tensor]
 
 
-class Objective:
+class Objective(ABC):
     """How to shape an energy. Objectives add and scale, as energies do."""
 
     #: What stops the energy from going flat, or why nothing does: one sentence, printed in the docs' table.
     no_collapse: str = ""
 
+    @classmethod
+    def example(cls) -> Objective:
+        """One with ordinary settings, for the conformance checks."""
+        return cls()
+
+    @abstractmethod
     def __call__(self, energy: Energy, batch: Mapping[str, Any]) -> Loss:
         """The loss of a batch of observed values, ``{variable: (N, *event)}``.
 
@@ -39,7 +46,6 @@ class Objective:
             VariableError: If the batch lacks a variable of the energy.
             StructureError: If the energy lacks structure that the objective needs.
         """
-        raise NotImplementedError
 
     def __add__(self, other: Objective) -> Objective:
         return SumObjective((self, 1.0), (other, 1.0)) if isinstance(other, Objective) else NotImplemented
@@ -56,6 +62,12 @@ class SumObjective(Objective):
     Args:
         *terms: Pairs of an objective and its weight.
     """
+
+    @classmethod
+    def example(cls) -> SumObjective:
+        from .table import Hinge, NegativeLogLikelihood
+
+        return cls((NegativeLogLikelihood(), 0.5), (Hinge(), 2.0))
 
     def __init__(self, *terms: tuple[Objective, float]) -> None:
         self.terms: list[tuple[Objective, float]] = []

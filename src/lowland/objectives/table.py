@@ -14,6 +14,7 @@ IEEE Trans. Speech and Audio 5 (1997), for minimum classification error.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,17 +36,21 @@ class TableObjective(Objective):
     def __init__(self, name: str = "y") -> None:
         self.name = name
 
+    @abstractmethod
     def losses(self, table: Tensor, right: Tensor) -> Tensor:
         """The loss of each sample, from its energies ``(N, K)`` and the index of the right one ``(N,)``."""
-        raise NotImplementedError
 
     def __call__(self, energy: Energy, batch: Mapping[str, Any]) -> Loss:
         values = observed(energy, batch)
         if self.name not in values:
-            raise StructureError(f"{type(self).__name__}: {type(energy).__name__} has no variable {self.name}, only {', '.join(values)}.")
+            raise StructureError(
+                f"{type(self).__name__}: {type(energy).__name__} has no variable {self.name}, only {', '.join(values)}."
+            )
         right = values.pop(self.name)
         if energy.spaces[self.name].kind != "int":
-            raise StructureError(f"{type(self).__name__}: {self.name} ranges over {energy.spaces[self.name]!r}; wanted a Categorical.")
+            raise StructureError(
+                f"{type(self).__name__}: {self.name} ranges over {energy.spaces[self.name]!r}; wanted a Categorical."
+            )
         energy.spaces[self.name].batch_shape(right, self.name)
         table = energy.table(self.name, **values)
         value = self.losses(table, right).mean()

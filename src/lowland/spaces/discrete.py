@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -35,7 +37,7 @@ class Categorical(Space):
     def __repr__(self) -> str:
         return f"Categorical({self.k})"
 
-    def check(self, value: Tensor, name: str = "value") -> Tensor:
+    def check(self, value: Any, name: str = "value") -> Tensor:
         super().check(value, name)
         wrong = (value < 0) | (value >= self.k)
         if wrong.any():
@@ -70,7 +72,7 @@ class Binary(Space):
     def size(self) -> int:
         return 2 ** self.shape.numel()
 
-    def check(self, value: Tensor, name: str = "value") -> Tensor:
+    def check(self, value: Any, name: str = "value") -> Tensor:
         super().check(value, name)
         wrong = (value != 0) & (value != 1)
         if wrong.any():

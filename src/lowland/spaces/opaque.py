@@ -24,12 +24,18 @@ class Opaque(Space):
         super().__init__()
         self.description = description
 
+    @classmethod
+    def example(cls) -> Opaque:
+        return cls("a batch of graphs")
+
     def __repr__(self) -> str:
         return f"Opaque({self.description!r})"
 
     def batch_shape(self, value: Any, name: str = "value") -> torch.Size:
         if not hasattr(value, "__len__"):
-            raise SpaceError(f"{name}: wanted {self.description} with a length (its batch), got {type(value).__name__}.")
+            raise SpaceError(
+                f"{name}: wanted {self.description} with a length (its batch), got {type(value).__name__}."
+            )
         return torch.Size((len(value),))
 
     def check(self, value: Any, name: str = "value") -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -28,10 +30,14 @@ class Box(Space):
         super().__init__(*shape)
         self.low, self.high = float(low), float(high)
 
+    @classmethod
+    def example(cls) -> Box:
+        return cls(-0.5, 1.5, 2, 3)
+
     def __repr__(self) -> str:
         return f"Box({', '.join(map(str, (self.low, self.high, *self.shape)))})"
 
-    def check(self, value: Tensor, name: str = "value") -> Tensor:
+    def check(self, value: Any, name: str = "value") -> Tensor:
         super().check(value, name)
         wrong = (value < self.low) | (value > self.high)
         if wrong.any():
@@ -45,7 +51,7 @@ class Box(Space):
 class NonNegative(Space):
     """Arrays without negative entries."""
 
-    def check(self, value: Tensor, name: str = "value") -> Tensor:
+    def check(self, value: Any, name: str = "value") -> Tensor:
         super().check(value, name)
         if (value < 0).any():
             self._refuse(value, value < 0, "entries ≥ 0", name)
@@ -69,7 +75,7 @@ class Sphere(Space):
         if not self.shape or 0 in self.shape:
             raise SpaceError(f"Sphere: wanted at least one dimension of length ≥ 1, got shape {shape}.")
 
-    def check(self, value: Tensor, name: str = "value") -> Tensor:
+    def check(self, value: Any, name: str = "value") -> Tensor:
         super().check(value, name)
         length = self.norm(value)
         wrong = (length - 1).abs() > self.tolerance

@@ -6,7 +6,7 @@ inference can use: every value if there are few, a projection onto the set, a pl
 
 from __future__ import annotations
 
-from typing import ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import torch
 from torch import Tensor
@@ -24,13 +24,18 @@ class Space:
     """
 
     kind: ClassVar[str] = "float"
-    #: Values at which `contracts.check_space` looks besides those drawn at random.
-    convex: ClassVar[bool] = True
+    #: Whether the point between two points of the space is in it, so that there is one nearest point.
+    convex: bool = True
 
     def __init__(self, *shape: int) -> None:
         if any(not isinstance(length, int) or length < 0 for length in shape):
             raise SpaceError(f"{type(self).__name__}: wanted lengths that are integers ≥ 0, got {shape}.")
         self.shape = torch.Size(shape)
+
+    @classmethod
+    def example(cls) -> Space:
+        """A small one, for the conformance checks."""
+        return cls(3)
 
     @property
     def size(self) -> int | None:
@@ -50,7 +55,7 @@ class Space:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(str, self.shape))})"
 
-    def batch_shape(self, value: Tensor, name: str = "value") -> torch.Size:
+    def batch_shape(self, value: Any, name: str = "value") -> torch.Size:
         """The leading dimensions of ``value``, after a look at its trailing ones and its dtype (no look at its numbers).
 
         Raises:
@@ -60,13 +65,15 @@ class Space:
             raise SpaceError(f"{name}: wanted a tensor for {self!r}, got {type(value).__name__}.")
         split = value.ndim - len(self.shape)
         if split < 0 or value.shape[split:] != self.shape:
-            raise SpaceError(f"{name}: wanted shape (*batch, {', '.join(map(str, self.shape))}) for {self!r}, got {tuple(value.shape)}.")
+            raise SpaceError(
+                f"{name}: wanted shape (*batch, {', '.join(map(str, self.shape))}) for {self!r}, got {tuple(value.shape)}."
+            )
         if value.dtype.is_floating_point is not (self.kind == "float"):
             wanted = "a floating-point" if self.kind == "float" else "an integer"
             raise SpaceError(f"{name}: wanted {wanted} tensor for {self!r}, got {value.dtype}.")
         return value.shape[:split]
 
-    def check(self, value: Tensor, name: str = "value") -> Tensor:
+    def check(self, value: Any, name: str = "value") -> Tensor:
         """``value`` itself, if every number of it lies in the space.
 
         Raises:
@@ -80,7 +87,8 @@ class Space:
     def _refuse(self, value: Tensor, wrong: Tensor, wanted: str, name: str) -> NoReturn:
         place = tuple(int(i) for i in wrong.nonzero()[0])
         raise SpaceError(
-            f"{name}: wanted {wanted} for {self!r}, got {value[place].item():g} at index {place} ({int(wrong.sum())} of {wrong.numel()} such)."
+            f"{name}: wanted {wanted} for {self!r}, got {value[place].item():g} at index {place} "
+            f"({int(wrong.sum())} of {wrong.numel()} such)."
         )
 
     def project(self, value: Tensor) -> Tensor:
