@@ -3,24 +3,28 @@
 from .algebra import Conditioned, Scaled, Sum
 from .elimination import Eliminated
 from .energy import Energy, QuadraticForm
+from .mixture import CompletedMixture, GaussianMixture
 from .network import Function, LookUp, Network, NetworkTable, Prototypes
 from .partial import Completed, Partial
 from .quadratic import Bilinear, Quadratic
 from .reconstruction import ConvolutionalReconstruction, LinearReconstruction, Reconstruction
 from .reduction import FreeEnergy, KBest, Min, Reduction, Sample
 from .regularizer import L1, L2, GroupL2, Regularizer
+from .tabulated import Tabulated
 
 __all__ = [
     "L1",
     "L2",
     "Bilinear",
     "Completed",
+    "CompletedMixture",
     "Conditioned",
     "ConvolutionalReconstruction",
     "Eliminated",
     "Energy",
     "FreeEnergy",
     "Function",
+    "GaussianMixture",
     "GroupL2",
     "KBest",
     "LinearReconstruction",
@@ -38,4 +42,5 @@ __all__ = [
     "Sample",
     "Scaled",
     "Sum",
+    "Tabulated",
 ]

@@ -22,7 +22,7 @@ from ..errors import SpaceError
 
 def expectation_maximization(
     mixture: GaussianMixture,
-    x: Float[Tensor, "N *event"],
+    x: Tensor,
     responsibility: Float[Tensor, "N C"],
     *,
     weights: Float[Tensor, " N"] | None = None,
@@ -34,7 +34,7 @@ def expectation_maximization(
 
     Args:
         mixture: Its C components may be chosen by one variable or by several.
-        x: The data, in the mixture's dtype; double is safest, for covariances of small variance.
+        x: The data, ``(N, *event)``, in the mixture's dtype; double is safest, for covariances of small variance.
         responsibility: Where to begin: the share of each component in each sample, rows that sum to one.
         weights: How often each sample counts; once by default.
         steps: How many times M and E are done.
