@@ -54,13 +54,12 @@ def test_an_absent_data_set_is_a_skip_with_a_sentence(project, monkeypatch, tmp_
     assert "1 failed" in run(project, monkeypatch, "0", code)
 
 
-def test_shapes_are_checked(tmp_path):
-    """Under pytest a wrong shape is an error at the call, wherever the package writes shapes."""
+def test_types_and_shapes_are_checked():
+    """Under pytest a wrong type or shape is an error at the call, wherever the package writes them."""
     import jaxtyping
     import torch
 
     from lowland.energy import LinearReconstruction
 
-    energy = LinearReconstruction(3, 2)
     with pytest.raises(jaxtyping.TypeCheckError):
-        energy.energies(y=torch.zeros(4, 3), z=torch.zeros(5, 2))
+        LinearReconstruction(3, 2).energies(y=torch.zeros(4, 3, dtype=torch.int64), z=torch.zeros(4, 2))

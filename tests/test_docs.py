@@ -45,8 +45,9 @@ def run_tests(module: str) -> int:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """An empty folder whose files can be imported; what they leave behind is cleared away."""
+    """An empty folder whose files can be imported; what they leave behind, systems included, is cleared away."""
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("lowland.system._register", {})
     before = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - before:

@@ -5,13 +5,19 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 import lowland.systems
-from lowland.contracts import check_system
-from lowland.system import Metric, System, systems
+from lowland.contracts import ContractError, check_system
+from lowland.energy import Energy
+from lowland.spaces import Real
+from lowland.system import Data, Metric, System, systems
+from lowland.train import Player, Trainer
 
 GALLERY = Path(lowland.systems.__path__[0])
 RESULTS = GALLERY.parents[2] / "results"
@@ -117,8 +123,8 @@ def test_a_file_of_the_gallery_is_complete(path):
 
 @pytest.mark.parametrize("path", files(GALLERY), ids=lambda path: path.stem)
 def test_a_system_keeps_its_contract(path):
-    """Among others: after a step of training every parameter has a gradient."""
-    check_system(systems()[path.stem])
+    """Among others: a smoke training moves every parameter."""
+    check_system(systems()[path.stem], Trainer(seed=0))
 
 
 def test_the_ledger_is_of_systems_there_are():
@@ -203,3 +209,33 @@ def test_a_missing_ledger_entry_is_found(toy):
 def test_a_faulty_ledger_entry_is_found(toy, change, complaint):
     change(toy["entry"])
     assert any(complaint in fault for fault in judge(toy))
+
+
+@dataclass(frozen=True)
+class Config:
+    """Nothing to set."""
+
+
+class Lazy(Energy):
+    """½‖x − centre‖², and a parameter that nothing depends on."""
+
+    def __init__(self) -> None:
+        super().__init__(x=Real(2))
+        self.centre, self.dead = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2))
+
+    def energies(self, x):
+        return 0.5 * (x - self.centre).square().sum(-1)
+
+
+def test_a_parameter_that_gets_no_gradient_is_found():
+    def train(model, config, data, trainer):
+        player = Player("all", model, lambda batch: model(**batch).mean(), lambda p: torch.optim.SGD(p, lr=0.1))
+        trainer.fit("all", player, data.train, steps=1)
+
+    lazy = System(
+        name="lazy", title="Lazy", rows=("R99",), paper="none", config=Config, presets={"smoke": {}},
+        build=lambda config: Lazy(), data=lambda config: Data({"x": torch.ones(4, 2)}, sources={"ones": {}}),
+        train=train, evaluate=lambda *_: {}, figures=lambda *_: [], metrics=(),
+    )  # fmt: skip
+    with pytest.raises(ContractError, match="dead"):
+        check_system(lazy, Trainer(seed=0))
