@@ -32,7 +32,8 @@ lint: .venv/.ready ## ruff: rules and format
 types: .venv/.ready ## pyright on the package
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-docs: .venv/.ready ## the site, into site/
+docs: .venv/.ready ## the site, into site/; fails if a page is not what the ledger says
+	$(BIN)/python -m lowland.report.ledger --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 ledger: .venv/.ready ## docs/results.md and docs/gallery.md from results/
