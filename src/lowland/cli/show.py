@@ -39,3 +39,11 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def picture(pixels: Any) -> str:
+    """A picture ``(C, H, W)`` in [0, 1] in characters, two to a pixel, wide ones thinned to a terminal's width."""
+    grey = pixels.float().mean(0).clamp(0, 1)
+    grey = grey[:: max(1, -(-grey.shape[0] // 40)), :: max(1, -(-grey.shape[1] // 40))]
+    shades = " .:-=+*#%@"
+    return "\n".join("  " + "".join(2 * shades[min(int(value * 10), 9)] for value in row) for row in grey.tolist())

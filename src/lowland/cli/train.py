@@ -42,12 +42,12 @@ def _train(name: str, rest: list[str], values: dict[str, Any], preset: str | Non
     from ..system import find
 
     system = find(name)
-    preset = preset or values.get("preset") or "cpu"
-    parser = _parser(system, preset, values)
+    chosen = str(preset or values.get("preset") or "cpu")
+    parser = _parser(system, chosen, values)
     options = _parse(parser, rest)
     fields = [field.name for field in dataclasses.fields(system.config)]
     config = system.config(**{field: getattr(options, field) for field in fields})
-    settings = _settings(options, preset, set(fields))
+    settings = _settings(options, chosen, set(fields))
     if options.record:
         from ..train import record
 
@@ -59,7 +59,7 @@ def _train(name: str, rest: list[str], values: dict[str, Any], preset: str | Non
                 seeds=options.seeds,
                 results=options.results,
                 why=_reasons(system, options.why),
-                command=["lowland", "train", name, *rest],
+                command=["lowland", "train", name, *_repeatable(rest)],
                 shown=_shown(options),
                 finish=_report,
             ),
@@ -155,6 +155,7 @@ def _parser(system: Any, preset: str, values: dict[str, Any]) -> Any:
         "device": (str, "auto, cpu, cuda or cuda:N"),
         "devices": (int, "processes that share each batch"),
         "precision": (str, "as Lightning Fabric names it: 32-true, bf16-mixed, ..."),
+        "strategy": (str, "how processes work together, as Lightning Fabric names it; auto is DDP"),
         "steps": (int, "no training stage takes more steps than this"),
         "data": (str, "folder of data sets, <data set>/<file>, searched first"),
         "checkpoint_seconds": (float, "seconds between two checkpoints"),
@@ -290,6 +291,20 @@ def _reasons(system: Any, texts: list[str]) -> dict[str, str]:
             )
         reasons[metric] = reason
     return reasons
+
+
+def _repeatable(words: list[str]) -> list[str]:
+    """Without what changes no figure: where things are put, and what is said."""
+    kept, skip = [], False
+    for word in words:
+        flag, equals, _ = word.partition("=")
+        if skip:
+            skip = False
+        elif flag in ("--why", "--results", "--data"):
+            skip = not equals
+        elif flag not in ("--quiet", "--json", "--debug"):
+            kept.append(word)
+    return kept
 
 
 def _presets(system: Any) -> list[str]:

@@ -190,7 +190,7 @@ def batches(
     Raises:
         UsageError: If the data is empty, of unequal lengths, of no known form, or can't be divided among processes.
     """
-    order = {"seed": seed, "rank": rank, "processes": processes}
+    order: dict[str, Any] = {"seed": seed, "rank": rank, "processes": processes}
     if isinstance(data, DataLoader):
         return _from_loader(data, device, order)
     if isinstance(data, IterableDataset):
@@ -250,9 +250,8 @@ def _from_loader(loader: DataLoader, device: torch.device, order: dict[str, Any]
     if standard and not isinstance(loader, StatefulDataLoader):
         shuffle = type(loader.sampler) is RandomSampler
         order |= {"shuffle": shuffle, "drop_last": loader.drop_last}
-        return IndexedBatches(
-            loader.dataset, Order(_some(len(loader.dataset)), loader.batch_size, **order), device, **options
-        )  # type: ignore[arg-type]
+        dataset: Any = loader.dataset
+        return IndexedBatches(dataset, Order(_some(len(dataset)), loader.batch_size, **order), device, **options)
     _alone(order["processes"])
     if isinstance(loader, StatefulDataLoader):
         return StreamedBatches(loader, device)

@@ -120,15 +120,21 @@ def _encode(value: Any, where: str, tensors: dict[str, Tensor]) -> Any:
         return value.item()
     if isinstance(value, Mapping):
         if all(isinstance(name, str) and not name.startswith("$") for name in value):
-            return {name: _encode(part, f"{where}/{name}", tensors) for name, part in value.items()}
-        return {"$pairs": [[_encode(n, where, tensors), _encode(p, f"{where}/{n}", tensors)] for n, p in value.items()]}
+            return {name: _encode(part, _inside(where, name), tensors) for name, part in value.items()}
+        return {
+            "$pairs": [[_encode(n, where, tensors), _encode(p, _inside(where, n), tensors)] for n, p in value.items()]
+        }
     if isinstance(value, list | tuple):
-        parts = [_encode(part, f"{where}/{index}", tensors) for index, part in enumerate(value)]
+        parts = [_encode(part, _inside(where, index), tensors) for index, part in enumerate(value)]
         return parts if isinstance(value, list) else {"$tuple": parts}
     raise CheckpointError(
         f"A checkpoint can't hold the {type(value).__name__} at {where or 'its top'!r}: wanted tensors, arrays, numbers, texts "
         "and dicts, lists or tuples of them; give an object's `state_dict()` instead."
     )
+
+
+def _inside(where: str, name: object) -> str:
+    return f"{where}/{name}" if where else str(name)
 
 
 def _decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:

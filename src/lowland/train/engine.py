@@ -20,7 +20,7 @@ def engine(device: str = "auto", devices: int = 1, precision: str | None = None,
         devices: Number of processes. Beyond one, the command is started again for each, and they meet in DDP (gloo on
             the CPU).
         precision: As Fabric names it; ``None`` is bf16-mixed on a GPU that has it and 32-true elsewhere.
-        strategy: As Fabric names it.
+        strategy: As Fabric names it; "ddp_find_unused_parameters_true" where some steps leave parameters out of the loss.
 
     Raises:
         UsageError: If the device, the number or the precision is not one there is.
@@ -38,8 +38,7 @@ def engine(device: str = "auto", devices: int = 1, precision: str | None = None,
     if precision is None:
         precision = "bf16-mixed" if chosen.type == "cuda" and torch.cuda.is_bf16_supported() else "32-true"
     if strategy == "auto" and devices > 1:
-        # a player's loss may leave some of its parameters out of a step (several terms, several players)
-        strategy = "ddp_find_unused_parameters_true"
+        strategy = "ddp"
     where: Any = [chosen.index] if chosen.index is not None and devices == 1 else devices
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:

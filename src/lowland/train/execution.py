@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import CheckpointError, UsageError
+from ..errors import DivergenceError, UsageError
 from ..system import Data, System, find
 from . import checkpoint, files, randomness, run
+from .log import clock
 from .run import Run, Settings
 from .trainer import Trainer
 
@@ -50,12 +51,9 @@ def execute(
     child = int(os.environ.get("LOCAL_RANK", "0")) > 0  # started by the first process, which has made the folder
     folder = Path(os.environ["LOWLAND_RUN"]) if child else run.new_folder(system.name, out)
     if not child:
+        run.write_config(folder, system, config, settings)
+    if settings.devices > 1:
         os.environ["LOWLAND_RUN"] = str(folder.absolute())
-        try:
-            run.write_config(folder, system, config, settings)
-        finally:
-            if settings.devices == 1:
-                del os.environ["LOWLAND_RUN"]
     return _execute(system, config, settings, folder, resume=False, shown=shown)
 
 
@@ -98,6 +96,7 @@ def _execute(system: System, config: Any, settings: Settings, folder: Path, *, r
             device=settings.device,
             devices=settings.devices,
             precision=settings.precision,
+            strategy=settings.strategy,
             run=folder,
             resume=resume,
             identity={
@@ -115,17 +114,19 @@ def _execute(system: System, config: Any, settings: Settings, folder: Path, *, r
         if trainer.fabric.global_rank > 0:
             raise SystemExit(0)
         checkpoint.write(folder / run.WEIGHTS, model.state_dict())
+        began = clock()
         measured = evaluate(system, config, model, data, settings.seed)
         result = {
             "system": system.name,
             "rows": list(system.rows),
             "preset": settings.preset,
             "seed": settings.seed,
-            "seconds": round(trainer.seconds, 2),
+            "seconds": round(trainer.seconds + clock() - began, 2),
             "device": run.device_name(trainer.fabric.device),
             "versions": run.versions(),
             "config": run.plain(config),
             "data": {name: dict(source) for name, source in data.sources.items()},
+            "labels": list(data.labels),
             "metrics": run.figures(system, measured),
         }
         files.replace_text(folder / run.RESULT, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
@@ -148,7 +149,7 @@ def evaluate(system: System, config: Any, model: nn.Module, data: Data, seed: in
         measured = {name: float(value) for name, value in system.evaluate(model, config, data).items()}
     wrong = [name for name, value in measured.items() if math.isnan(value)]
     if wrong:
-        raise CheckpointError(f"{system.name}: {', '.join(wrong)} could not be measured, evaluation gave nan.")
+        raise DivergenceError(f"{system.name}: {', '.join(wrong)} could not be measured, evaluation gave nan.")
     return measured
 
 

@@ -26,6 +26,7 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
+        temporary.chmod(0o666 & ~_mask())  # safetensors makes files that only their owner may read
         _flush(temporary)
         temporary.replace(path)
         _flush(path.parent)
@@ -60,3 +61,9 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _mask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..energy import Energy
-from ..errors import UsageError, VariableError
+from ..errors import UsageError
 from ..inference import Solution, infer
 from ..system import System, find
 from . import checkpoint
@@ -24,11 +25,14 @@ class Model:
         module: What `System.build` gave, with the run's weights.
         energies: Its energies by name; one that has no name is called after the system.
         energy: The one that answers.
+        labels: What the values of its finite variable are called, if they have names.
     """
 
-    def __init__(self, system: System, config: Any, module: nn.Module) -> None:
-        self.system, self.config, self.module = system, config, module.eval()
-        named = {system.name: module} if isinstance(module, Energy) else dict(module.named_children())
+    def __init__(self, system: System, config: Any, module: nn.Module, labels: Sequence[str] = ()) -> None:
+        self.system, self.config, self.module, self.labels = system, config, module.eval(), tuple(labels)
+        named: dict[str, nn.Module] = (
+            {system.name: module} if isinstance(module, Energy) else dict(module.named_children())
+        )
         self.energies: dict[str, Energy] = {name: part for name, part in named.items() if isinstance(part, Energy)}
         self.energy = self._main(named)
 
@@ -97,7 +101,7 @@ def load(folder: str | Path, device: str | torch.device = "cpu") -> Model:
     Raises:
         CheckpointError: If the folder is no run, or its weights are missing, damaged or another model's.
     """
-    from .run import WEIGHTS, read_config, restore_config
+    from .run import WEIGHTS, read_config, read_result, restore_config
 
     values = read_config(folder)
     system = find(values["system"])
@@ -105,12 +109,6 @@ def load(folder: str | Path, device: str | torch.device = "cpu") -> Model:
     with torch.random.fork_rng(devices=[]):
         module = system.build(config)
     path = Path(folder) / WEIGHTS
-    if not path.exists():
-        from .run import read_result
-
-        read_result(folder)  # says that the run has not ended
+    labels = read_result(folder).get("labels", ())  # also says so if the run has not ended
     checkpoint.load_into(module, checkpoint.read(path), str(path))
-    return Model(system, config, module.to(device))
-
-
-__all__ = ["Model", "VariableError", "load"]
+    return Model(system, config, module.to(device), labels)

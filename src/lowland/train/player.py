@@ -50,9 +50,9 @@ class Player:
 class _Loss(nn.Module):
     """The loss as a module that owns what it changes, so that Fabric can wrap it (precision, several processes)."""
 
-    def __init__(self, modules: Sequence[nn.Module], loss: Callable[[Any], Any]) -> None:
+    def __init__(self, modules: nn.ModuleList, loss: Callable[[Any], Any]) -> None:
         super().__init__()
-        self.owned = nn.ModuleList(modules)
+        self.owned = modules
         self.loss = loss
 
     def forward(self, batch: Any) -> tuple[Tensor, dict[str, Any]]:
@@ -87,9 +87,9 @@ class Turn:
             )
         self.optimizer = player.optimizer(self.parameters)
         self.schedule = player.schedule(self.optimizer, -(-steps // player.every)) if player.schedule else None
-        self.averaged = player.average is not None and AveragedModel(
-            self.modules, multi_avg_fn=get_ema_multi_avg_fn(player.average)
-        )
+        self.averaged: AveragedModel | None = None
+        if player.average is not None:
+            self.averaged = AveragedModel(self.modules, multi_avg_fn=get_ema_multi_avg_fn(player.average))
         # one process at full precision needs nothing of Fabric, and small models feel every wrapper
         self.plain = fabric.world_size == 1 and fabric._precision.precision in ("32-true", "64-true")
         if not self.plain:

@@ -35,6 +35,7 @@ class Settings:
         device: "auto", "cpu", "cuda" or "cuda:1".
         devices: Number of processes that share each batch.
         precision: As Fabric names it; ``None`` leaves it to the device.
+        strategy: How processes work together, as Fabric names it; "auto" is DDP for several.
         steps: No training stage takes more steps than this; ``None`` for no limit.
         data: Folder of data sets searched first; ``None`` for ``LOWLAND_DATA`` and the cache.
         checkpoint_seconds: Time between checkpoints.
@@ -45,6 +46,7 @@ class Settings:
     device: str = "auto"
     devices: int = 1
     precision: str | None = None
+    strategy: str = "auto"
     steps: int | None = None
     data: str | None = None
     checkpoint_seconds: float = 60.0
@@ -223,23 +225,23 @@ def figures(system: System, measured: dict[str, float]) -> list[dict[str, Any]]:
             "paper": metric.paper,
             "met": metric.met(float(measured[metric.name])) if math.isfinite(measured[metric.name]) else False,
             "unit": metric.unit,
-            "about": metric.about,
         }
         for metric in system.metrics
     ]
 
 
 def _commit() -> str | None:
-    """The commit of the source tree this package lies in, marked when files of it differ."""
-    here = Path(__file__).parent
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            timeout=10,
+    """The commit this package was at, marked ``-dirty`` when files of the package differ from it."""
+
+    def git(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["git", *words], cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=10
         )
+
+    try:
+        head = git("rev-parse", "--short=12", "HEAD")
+        if head.returncode:
+            return None
+        return head.stdout.strip() + ("-dirty" if git("status", "--porcelain", ".").stdout else "")
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return found.stdout.strip() or None if found.returncode == 0 else None

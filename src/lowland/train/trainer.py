@@ -189,7 +189,8 @@ class Trainer:
             UsageError: If no player averages it.
         """
         for turn in self._turns:
-            for ours, averaged in zip(turn.modules, turn.averaged.module if turn.averaged else (), strict=False):
+            averages = turn.averaged.module.children() if turn.averaged is not None else ()
+            for ours, averaged in zip(turn.modules, averages, strict=False):
                 if ours is module:
                     return averaged
         raise UsageError(
@@ -479,7 +480,7 @@ class _Loop:
         due = trainer.checkpoints is not None and now - self._saved >= trainer.checkpoint_seconds
         stopped = trainer._stopped
         if not self._alone:
-            wishes = self.fabric.all_reduce(
+            wishes: Any = self.fabric.all_reduce(
                 torch.tensor([due, stopped], dtype=torch.float32, device=self.fabric.device), reduce_op="sum"
             )
             due, stopped = (bool(wish) for wish in wishes.tolist())
