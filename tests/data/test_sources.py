@@ -79,6 +79,7 @@ def test_mnist_from_idx(folder, edition):
         (picture(IMAGES[0], "PNG"), "begins with 00 00 08"),
         (idx(IMAGES[:1]), "as many labels as images"),
     ],
+    ids=["end lost", "most lost", "short inside", "empty", "a web page", "a picture", "too few"],
 )
 def test_damaged_idx_is_refused_even_where_its_checksum_is_right(folder, edition, images, says):
     with pytest.raises(DataError, match=says) as error:
