@@ -245,6 +245,11 @@ class Energy(nn.Module):
         for name, value in rest.items():
             event = self.spaces[name].shape
             batch = self.spaces[name].batch_shape(value, name)
+            if self.spaces[name].kind == "opaque":
+                raise StructureError(
+                    f"table: {name} is opaque ({self.spaces[name]!r}) and can't be repeated for each value of {', '.join(names)}: "
+                    f"override `table` in {type(self).__name__}."
+                )
             columns[name] = value.reshape(*batch, *[1] * len(names), *event)
         return self(**columns)
 
