@@ -74,8 +74,9 @@ def draw_lines(
     log: bool | None = None,
     markers: bool | None = None,
     colours: Mapping[str, str] | None = None,
+    dashed: Sequence[str] = (),
 ) -> None:
-    """What `lines` draws, on axes that are already there; ``colours`` for series that have their own."""
+    """What `lines` draws, on axes that are already there; ``colours`` for series that have their own, ``dashed`` for some."""
     values = {name: array(value).astype(float) for name, value in series.items()}
     for index, (name, value) in enumerate(values.items()):
         places = array(x[name] if isinstance(x, Mapping) else x)
@@ -83,7 +84,12 @@ def draw_lines(
             raise UsageError(f"lines: wanted {name!r} as long as x {places.shape}, got {value.shape}.")
         colour = (colours or {}).get(name, PALETTE[index % len(PALETTE)])
         few = len(places) <= 15 if markers is None else markers
-        axes.plot(places, value, color=colour, label=name, marker="o" if few else None, markersize=4.5)
+        style = {
+            "marker": "o" if few else None,
+            "markersize": 4.5,
+            "linestyle": (0, (3, 1.5)) if name in dashed else "-",
+        }
+        axes.plot(places, value, color=colour, label=name, **style)
         if bands and name in bands:
             low, high = (array(edge).astype(float) for edge in bands[name])
             axes.fill_between(places, low, high, color=colour, alpha=0.18, linewidth=0)
@@ -148,7 +154,7 @@ def scatter(
 def draw_points(
     axes: Axes, points: np.ndarray, labels: Any = None, names: Sequence[str] = (), edge: str = "none"
 ) -> None:
-    """What `scatter` draws, on axes that are already there; few points are drawn larger."""
+    """What `scatter` draws, on axes that are already there; on a landscape (with an ``edge``) without a legend."""
     size = float(np.clip(9000 / max(len(points), 1), 5, 34))
     options = {
         "s": size,
@@ -176,9 +182,11 @@ def draw_points(
     for colour, label in zip(class_colours(len(classes)), classes, strict=True):
         name = names[int(label)] if names else str(label)
         axes.scatter(*points[labels == label].T, color=colour, label=name, **options)
-    if len(classes) <= 12:
-        place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if edge == "none" else {"loc": "best"}
-        axes.legend(handletextpad=0.2, borderaxespad=0.2, markerscale=max(1.0, (28 / size) ** 0.5), **place)
+    if len(classes) <= 12 and edge == "none":
+        scale = max(1.0, (28 / size) ** 0.5)
+        axes.legend(
+            loc="upper left", bbox_to_anchor=(1.0, 1.0), handletextpad=0.2, borderaxespad=0.2, markerscale=scale
+        )
 
 
 def bars(
@@ -269,7 +277,7 @@ def confusion(
     with house_style():
         worst = float(np.nanmax(share)) if count > 1 else 0.0
         axes.imshow(np.eye(count), cmap=_only(GRID), vmin=0, vmax=1)
-        worst = max(worst, 0.02)  # one mistake in fifty is the least that looks bad
+        worst = max(worst, 0.05)  # one mistake in twenty is the least that looks bad
         axes.imshow(np.where(mistaken > 0, share, np.nan), cmap="OrRd", vmin=-0.25 * worst, vmax=worst)
         if count <= 20:
             for row in range(count):
@@ -306,7 +314,7 @@ def _plain(axis: Any, places: np.ndarray | None = None) -> None:
 
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if 1e-4 < value < 1e5 else f"{value:.0e}"))
     if places is not None and len(places) <= 10:
-        axis.set_major_locator(FixedLocator(places))
+        axis.set_major_locator(FixedLocator(places.tolist()))
         axis.set_minor_locator(FixedLocator([]))
     axis.set_minor_formatter(NullFormatter())
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, UsageError
-from .curves import draw_terms, terms
+from .curves import Curve, Series, draw_terms, terms
+from .figures import measured
 from .landscape import landscapes
 from .picture import Picture, Pictures, table
 from .style import duration
 
 
-def compare(what: Mapping[str, Any] | Iterable[str | Path], variable: str | None = None, **options: Any) -> Pictures:
+def compare(what: Mapping[str, Any] | Sequence[str | Path], variable: str | None = None, **options: Any) -> Pictures:
     """Energies over one variable on one colour scale, or runs: their curves on the same axes and a table of their figures.
 
     Args:
@@ -26,7 +27,8 @@ def compare(what: Mapping[str, Any] | Iterable[str | Path], variable: str | None
         UsageError: If energies come without a variable, or nothing comes at all.
         CheckpointError: If a folder holds no run.
     """
-    named = dict(what) if isinstance(what, Mapping) else {Path(folder).name: folder for folder in what}
+    named: dict[str, Any] = {}
+    named.update(what if isinstance(what, Mapping) else {Path(folder).name: folder for folder in what})
     if not named:
         raise UsageError("compare: wanted at least one energy or run folder, got none.")
     if all(isinstance(item, str | Path) for item in named.values()):
@@ -48,15 +50,19 @@ def _runs(folders: Mapping[str, Path]) -> Pictures:
     rows = []
     for title, result in results.items():
         changed = {"preset": result.get("preset", ""), "seed": result.get("seed", "")}
-        rows.append({"run": title, **changed, **result.get("figures", {}), "time": duration(result.get("seconds"))})
+        rows.append({"run": title, **changed, **measured(result), "time": duration(result.get("seconds"))})
     columns = [*dict.fromkeys(column for row in rows for column in row if column != "time"), "time"]
     pictures = [Picture("Figures", "", table(rows, columns))]
-    together: dict[str, dict[str, Any]] = {}
+    together: dict[str, dict[str, Curve]] = {}
     for title, folder in folders.items():
         if (folder / "metrics.jsonl").exists():
-            for term, splits in terms(folder).items():
-                split = "validation" if "validation" in splits else next(iter(splits))
-                together.setdefault(term, {})[title] = splits[split]
+            for term, series in terms(folder).items():
+                stages = list(dict.fromkeys(stage for stage, _ in series))
+                for stage in stages:
+                    split = "validation" if Series(stage, "validation") in series else "train"
+                    name = f"{title} · {stage}" if len(stages) > 1 else title
+                    if Series(stage, split) in series:
+                        together.setdefault(term, {})[name] = series[Series(stage, split)]
     if together:
         caption = "Each term over the steps, on validation data where it was measured there, else on training data."
         pictures.insert(0, Picture("Curves", caption, draw_terms(together)))

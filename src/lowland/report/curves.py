@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..errors import CheckpointError, UsageError
 from .charts import draw_lines
-from .style import PALETTE, house_style, panels
+from .style import PALETTE, class_colours, house_style, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,9 +19,20 @@ if TYPE_CHECKING:
 #: Keys of a line that say when, not what.
 _WHEN = ("step", "epoch", "seconds", "time", "stage", "total_steps")
 _SPLITS = ("train", "validation", "test")
+_VALIDATION = " (validation)"
 _COLOURS = dict(zip(_SPLITS, PALETTE, strict=False))
 #: More points than this a curve are averaged in equal pieces: the eye sees no more.
 _MOST_POINTS = 400
+
+
+Curve = tuple[np.ndarray, np.ndarray]  # steps and values, each (N,)
+
+
+class Series(NamedTuple):
+    """Which curve of a term: the stage that logged it, and the data it was measured on."""
+
+    stage: str
+    split: str
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
@@ -47,36 +58,33 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     return lines
 
 
-def terms(metrics: str | Path | Iterable[Mapping[str, Any]]) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
-    """``{term: {split: (steps, values)}}`` of a metrics file or its lines; a run's stages follow each other.
+def terms(metrics: str | Path | Iterable[Mapping[str, Any]]) -> dict[str, dict[Series, Curve]]:
+    """Every logged term of a metrics file or its lines, by stage and split.
 
-    ``train_error`` and ``validation_error`` are one term in two splits. A term logged once is no curve and is left out.
+    ``train_error`` and ``validation_error`` are one term in two splits. A line without a step counts by itself. What was
+    logged once is no curve and is left out.
     """
     rows = read_metrics(metrics) if isinstance(metrics, str | Path) else list(metrics)
-    collected: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    offset, last, stage = 0.0, 0.0, None
-    stages = {row["stage"] for row in rows if row.get("stage")}
-    for index, row in enumerate(rows):
-        if row.get("stage") != stage:
-            stage, offset = row.get("stage"), offset + last if stage is not None else offset
-            last = 0.0
-        here = float(row.get("step", index if not stages else last))
-        last = max(last, here)
+    collected: dict[str, dict[Series, list[tuple[float, float]]]] = {}
+    for row in rows:
         for key, value in _flat(row):
             if isinstance(value, bool) or not isinstance(value, int | float):
                 continue
             split, term = _split(key)
-            collected.setdefault(term, {}).setdefault(split, []).append((offset + here, float(value)))
+            points = collected.setdefault(term, {}).setdefault(Series(row.get("stage") or "", split), [])
+            points.append((float(row.get("step", len(points))), float(value)))
     found = {}
-    for term, splits in collected.items():
-        kept = {split: np.array(points).T for split, points in splits.items() if len(points) > 1}
+    for term, series in collected.items():
+        kept = {name: _thin(*np.array(points).T) for name, points in series.items() if len(points) > 1}
         if kept:
-            found[term] = {split: _thin(*points) for split, points in kept.items()}
+            found[term] = kept
     return found
 
 
 def curves(metrics: str | Path | Iterable[Mapping[str, Any]], *, only: Iterable[str] | None = None) -> Figure:
     """A panel for each logged term over the steps, training and validation in one; logarithmic where that helps.
+
+    Stages that log the same term are beside each other in its panel, validation dashed.
 
     Args:
         metrics: A ``metrics.jsonl``, the run folder it lies in, or its lines.
@@ -90,29 +98,41 @@ def curves(metrics: str | Path | Iterable[Mapping[str, Any]], *, only: Iterable[
     found = {term: found[term] for term in only if term in found} if only is not None else found
     if not found:
         raise UsageError("curves: wanted metrics with at least one term logged twice, got none.")
-    return draw_terms(found)
+    return draw_terms({term: _named(series) for term, series in found.items()})
 
 
-def draw_terms(found: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]) -> Figure:
-    """A panel for each term, a line for each split (or run)."""
+def draw_terms(found: Mapping[str, Mapping[str, Curve]]) -> Figure:
+    """A panel for each term, a line for each name in it."""
     columns = 1 if len(found) == 1 else 2 if len(found) in (2, 4) else 3
     rows = -(-len(found) // columns)
-    figure, grid = panels(
-        rows, columns, width=(6.4, 8.4, 10.4)[columns - 1], height=0.3 + (3.3, 2.8, 2.6)[columns - 1] * rows
-    )
+    size = {"width": (6.4, 8.4, 10.4)[columns - 1], "height": 0.3 + (3.3, 2.8, 2.6)[columns - 1] * rows}
+    figure, grid = panels(rows, columns, **size)
     with house_style():
-        for axes, (term, splits) in zip(grid.flat, found.items(), strict=False):
-            places = {split: steps for split, (steps, _) in splits.items()}
-            draw_lines(axes, places, {split: values for split, (_, values) in splits.items()}, colours=_COLOURS)
-            # The legend stands where a title would: the term's name goes beside it, on the right.
-            only = f" ({next(iter(splits))})" if len(splits) == 1 and "train" not in splits else ""
-            axes.set_title(term.replace("_", " ") + only, loc="right")
-            axes.ticklabel_format(axis="x", style="plain")
+        for axes, (term, series) in zip(grid.flat, found.items(), strict=False):
+            names = list(dict.fromkeys(name.removesuffix(_VALIDATION) for name in series))
+            colours = {name: class_colours(len(names))[names.index(name.removesuffix(_VALIDATION))] for name in series}
+            places = {name: steps for name, (steps, _) in series.items()}
+            values = {name: heights for name, (_, heights) in series.items()}
+            dashed = [name for name in series if name.endswith(_VALIDATION)]
+            draw_lines(axes, places, values, colours={**colours, **_COLOURS}, dashed=dashed)
+            alone = next(iter(series)) if len(series) == 1 else ""
+            axes.set_title(term.replace("_", " ") + (f" ({alone})" if alone in _SPLITS[1:] else ""), pad=6)
+            axes.set_xlabel("step")
+            if len(series) > 1:
+                # The term's name has the place above the panel, so the legend goes where it hides least.
+                axes.legend(loc="best", handlelength=1.6)
         for axes in grid.flat[len(found) :]:
             axes.set_axis_off()
-        for axes in grid.flat[max(0, len(found) - columns) : len(found)]:
-            axes.set_xlabel("step")
     return figure
+
+
+def _named(series: Mapping[Series, Curve]) -> dict[str, Curve]:
+    """By split if one stage logged the term, else by stage."""
+    if len({stage for stage, _ in series}) == 1:
+        return {split: curve for (_, split), curve in series.items()}
+    return {
+        f"{stage or 'run'}{_VALIDATION if split != 'train' else ''}": curve for (stage, split), curve in series.items()
+    }
 
 
 def _flat(row: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from ..system import Metric, System
 from .picture import Table, table
@@ -42,6 +43,11 @@ def figures_table(figures: Mapping[str, float], system: System) -> Table:
     if not any(row["what it is"] for row in rows):
         columns.remove("what it is")
     return table(rows, columns, highlight=highlight)
+
+
+def measured(result: Mapping[str, Any]) -> dict[str, float]:
+    """``{metric: value}`` of a ``result.json``."""
+    return {metric["name"]: metric["value"] for metric in result.get("metrics") or ()}
 
 
 def label(name: str) -> str:

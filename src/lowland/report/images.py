@@ -28,8 +28,8 @@ def images(
 
     Args:
         pictures: ``(N, H, W)``, ``(N, 1, H, W)`` or ``(N, 3, H, W)``, wrapped into ``columns``; or a list of those, each
-            a row of the sheet. NaN is drawn in pale blue: a pixel that was not known.
-        titles: Above each image; for a list of rows, above each column (or each image, row after row).
+            a row of the sheet; or a list of ``(H, W)``. NaN is drawn in pale blue: a pixel that was not known.
+        titles: Above each image; with ``columns`` or a list of rows also above each column (or each image, row after row).
         rows: What each row is called, on its left.
         columns: How many beside each other; by default about as many as make the sheet twice as wide as high.
         limits: The values that are drawn black and white; by default the least and greatest value of all.
@@ -39,18 +39,21 @@ def images(
     Raises:
         UsageError: If an array is no batch of images, or titles and images don't match.
     """
-    if isinstance(pictures, list | tuple):
-        sheets = [_batch(array(row)) for row in pictures]
+    parts = [array(part) for part in pictures] if isinstance(pictures, list | tuple) else None
+    by_column = columns is not None or parts is not None
+    if parts and parts[0].ndim > 2:
+        sheets = [_batch(row) for row in parts]
     else:
-        batch = _batch(array(pictures))
-        columns = columns or min(len(batch), max(1, int(np.ceil((2 * len(batch)) ** 0.5))))
+        batch = _batch(np.stack(parts) if parts else array(pictures))
+        columns = columns or max(1, min(len(batch), int(np.ceil((2 * len(batch)) ** 0.5))))
         sheets = [batch[start : start + columns] for start in range(0, len(batch), columns)]
     if not sheets or not len(sheets[0]):
         raise UsageError("images: wanted at least one image, got none.")
     across = max(map(len, sheets))
     total = sum(map(len, sheets))
-    if len(titles) not in (0, across, total):
-        raise UsageError(f"images: wanted {total} titles (one an image) or {across} (one a column), got {len(titles)}.")
+    if len(titles) not in (0, total) and not (by_column and len(titles) == across):
+        columnwise = f" or {across} (one a column)" if by_column else ""
+        raise UsageError(f"images: wanted {total} titles (one an image){columnwise}, got {len(titles)}.")
     if len(rows) not in (0, len(sheets)):
         raise UsageError(f"images: wanted {len(sheets)} names of rows, got {len(rows)}.")
 

@@ -8,7 +8,6 @@ point's colour is the energy of its shadow, not its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from ..errors import UsageError
 from .charts import draw_lines, draw_points
+from .plane import Plane, choose_extent, choose_plane, dtype_and_device, event_shape, separate_paths
 from .style import PALETTE, array, energy_colours, house_style, panels
 
 if TYPE_CHECKING:
@@ -25,35 +25,6 @@ if TYPE_CHECKING:
 
 #: How many points of the plane an energy is asked about at once.
 _CHUNK = 4096
-
-
-@dataclass(frozen=True)
-class Plane:
-    """A flat piece of a variable's space: ``origin + u · across + v · up``, the two directions at right angles.
-
-    Attributes:
-        origin: ``(D,)``.
-        across: ``(D,)``, of length one.
-        up: ``(D,)``, of length one.
-        names: What the two coordinates are called.
-        shape: The event shape that D numbers are folded into.
-    """
-
-    origin: Tensor
-    across: Tensor
-    up: Tensor
-    names: tuple[str, str]
-    shape: tuple[int, ...]
-
-    def points(self, places: Tensor) -> Tensor:
-        """``(N, 2)`` coordinates in the plane → ``(N, *shape)`` values of the variable."""
-        flat = self.origin + places[:, :1] * self.across + places[:, 1:] * self.up
-        return flat.reshape(-1, *self.shape)
-
-    def places(self, values: Any) -> np.ndarray:
-        """``(N, *shape)`` values → ``(N, 2)``: the coordinates of their shadows."""
-        flat = torch.as_tensor(array(values), dtype=self.origin.dtype).reshape(-1, len(self.origin)) - self.origin
-        return torch.stack([flat @ self.across, flat @ self.up], -1).numpy()
 
 
 def landscape(
@@ -133,11 +104,11 @@ def landscapes(
     first = next(iter(energies.values()), None)
     if first is None:
         raise UsageError("landscapes: wanted at least one energy, got none.")
-    shape = _event_shape(first, variable, data, plane, extent)
+    shape = event_shape(first, variable, data, plane, extent)
     if int(np.prod(shape)) == 1:
         return _curve(energies, variable, shape, data, extent, resolution, unit, width or 6.4, height or 3.8)
-    chosen = _plane(first, variable, shape, plane, data, axes_names)
-    shown = _extent(chosen, data, plane, trajectories, extent)
+    chosen = choose_plane(first, variable, shape, plane, data, axes_names)
+    shown = choose_extent(chosen, data, plane, trajectories, extent)
     across = np.linspace(shown[0], shown[1], resolution)
     up = np.linspace(shown[2], shown[3], resolution)
     places = np.stack(np.meshgrid(across, up), -1).reshape(-1, 2)
@@ -154,40 +125,18 @@ def landscapes(
     rows = -(-len(grids) // columns)
     size = {"width": width or 1.2 + 3.4 * columns, "height": height or 3.3 * rows + 0.3}
     figure, panes = panels(rows, columns, sharex=True, sharey=True, **size)
-    drawn = None
-    from matplotlib.ticker import MaxNLocator
-
     with house_style():
         for axes, (title, heights) in zip(panes.flat, grids.items(), strict=False):
-            drawn = axes.contourf(
-                across, up, heights, levels, cmap=energy_colours(), extend="max" if capped else "neither"
-            )
-            drawn.set_rasterized(True)
-            axes.contour(across, up, heights, levels[::3], colors="white", linewidths=0.5, alpha=0.45)
-            axes.set_facecolor("#b9c0c7")  # where the energy is not a number
+            _draw_energy(axes, across, up, heights, levels, capped)
             axes.set_title(title)
             if data is not None:
                 draw_points(axes, chosen.places(data), labels, names, edge="white")
-            for index, path in enumerate(_paths((trajectories or {}).get(title), shape)):
+            for index, path in enumerate(separate_paths((trajectories or {}).get(title), shape)):
                 _draw_path(axes, chosen.places(path), index)
-            low = (
-                chosen.places(minima)
-                if not isinstance(minima, bool)
-                else _low_points(heights, across, up, levels)
-                if minima
-                else []
-            )
-            if len(low):
-                axes.plot(*np.transpose(low), "x", color="white", markersize=9, markeredgewidth=3.6, zorder=5)
-                axes.plot(
-                    *np.transpose(low),
-                    "x",
-                    color="#b2182b",
-                    markersize=8,
-                    markeredgewidth=2.0,
-                    zorder=6,
-                    label="low point",
-                )
+            if minima is True:
+                _draw_low(axes, _low_points(heights, across, up, levels))
+            elif minima is not False:
+                _draw_low(axes, chosen.places(minima))
             axes.set(xlim=shown[:2], ylim=shown[2:])
         for axes in panes.flat[len(grids) :]:
             axes.set_axis_off()
@@ -195,96 +144,48 @@ def landscapes(
             axes.set_xlabel(chosen.names[0])
         for axes in panes[:, 0]:
             axes.set_ylabel(chosen.names[1])
-        bar = figure.colorbar(drawn, ax=panes, pad=0.02, aspect=28, ticks=MaxNLocator(7), extendfrac=0.03)
-        bar.set_label("energy" + (f" ({unit})" if unit else ""))
-        bar.outline.set_visible(False)
-        bar.solids.set_edgecolor("face")
-        bar.ax.tick_params(length=0)
+        _colour_bar(figure, panes, levels, capped, unit)
         _legend(figure, panes.flat[0], labels is not None)
     return figure
 
 
-def _event_shape(energy: Any, variable: str, data: Any, plane: Any, extent: Any) -> tuple[int, ...]:
-    """The event shape: what the energy's space says, else what the data, the plane or the extent imply."""
-    space = getattr(energy, "spaces", {}).get(variable)
-    if space is not None:
-        if space.kind != "float":
-            raise UsageError(
-                f"landscape: {variable!r} is {space!r}; a landscape needs real numbers, draw a table of it with bars."
-            )
-        return tuple(space.shape)
-    for values in (data, plane):
-        if values is not None:
-            return array(values).shape[1:]
-    return (1,) if extent is not None and len(extent) == 2 else (2,)
+def _draw_energy(
+    axes: Axes, across: np.ndarray, up: np.ndarray, heights: np.ndarray, levels: np.ndarray, capped: bool
+) -> None:
+    axes.set_facecolor("#b9c0c7")  # where the energy is not a number
+    options = {"cmap": energy_colours(), "extend": "max" if capped else "neither"}
+    axes.contourf(across, up, heights, levels, **options).set_rasterized(True)
+    if np.nanmin(heights) < levels[3] < np.nanmax(heights):
+        axes.contour(across, up, heights, levels[3::3], colors="white", linewidths=0.5, alpha=0.45)
 
 
-def _plane(
-    energy: Any, variable: str, shape: tuple[int, ...], plane: Any, data: Any, names: tuple[str, str] | None
-) -> Plane:
-    dtype, size = _kind(energy)[0], int(np.prod(shape))
-    if plane is not None:
-        corners = torch.as_tensor(array(plane), dtype=dtype).reshape(-1, size)
-        if len(corners) != 3:
-            raise UsageError(f"landscape: wanted a plane through three values (3, *{shape}), got {len(corners)}.")
-        first = corners[1] - corners[0]
-        second = corners[2] - corners[0]
-        across = first / first.norm()
-        second = second - (second @ across) * across
-        if not second.norm() > 1e-6 * first.norm():
-            raise UsageError("landscape: the three values of `plane` lie on one line; choose another third.")
-        return Plane(
-            corners[0], across, second / second.norm(), names or ("from first to second", "towards third"), shape
-        )
-    if size == 2:
-        across, up = torch.eye(2, dtype=dtype)
-        own = (f"{variable}₁", f"{variable}₂")
-        return Plane(torch.zeros(2, dtype=dtype), across, up, names or own, shape)
-    if data is None:
-        raise UsageError(
-            f"landscape: {variable!r} has {size} numbers; wanted `data` or three points `plane=` to choose a plane by."
-        )
-    values = torch.as_tensor(array(data), dtype=dtype).reshape(-1, size)
-    centre = values.mean(0)
-    _, lengths, directions = torch.linalg.svd(values - centre, full_matrices=False)
-    share = lengths.square() / lengths.square().sum()
-    # A principal direction's sign is arbitrary: its largest part points up, on every machine.
-    two = directions[:2] * directions[:2].gather(1, directions[:2].abs().argmax(1, keepdim=True)).sign()
-    own = tuple(
-        f"{which} principal direction ({part:.0%} of variance)"
-        for which, part in zip(("1st", "2nd"), share[:2].tolist(), strict=True)
+def _colour_bar(figure: Figure, panes: np.ndarray, levels: np.ndarray, capped: bool, unit: str) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = levels[0], levels[-1]
+    ticks = [tick for tick in MaxNLocator(7).tick_values(low, high) if low <= tick <= high]
+    scale = ScalarMappable(Normalize(low, high), energy_colours())
+    bar = figure.colorbar(
+        scale, ax=panes, pad=0.02, aspect=28, ticks=ticks, extend="max" if capped else "neither", extendfrac=0.03
     )
-    return Plane(centre, two[0], two[1], names or (own[0], own[1]), shape)
+    bar.set_label(_energy_label(unit))
+    bar.outline.set_visible(False)
+    if bar.solids is not None:
+        bar.solids.set_rasterized(True)
+    bar.ax.tick_params(length=0)
 
 
-def _extent(
-    chosen: Plane, data: Any, plane: Any, trajectories: Mapping[str, Any] | None, extent: Any
-) -> tuple[float, ...]:
-    if extent is not None:
-        if len(extent) != 4 or not (extent[0] < extent[1] and extent[2] < extent[3]):
-            raise UsageError(
-                f"landscape: wanted extent (left, right, bottom, top), left < right and bottom < top, got {tuple(extent)}."
-            )
-        return tuple(float(edge) for edge in extent)
-    seen = [chosen.places(values) for values in (data, plane) if values is not None]
-    for paths in (trajectories or {}).values():
-        seen += [chosen.places(path) for path in _paths(paths, chosen.shape)]
-    if not seen:
-        return (-3.0, 3.0, -3.0, 3.0)
-    places = np.concatenate(seen)
-    low, high = places.min(0), places.max(0)
-    margin = 0.12 * np.maximum(high - low, 1e-3 + 0.2 * (high - low).max())
-    low, high = low - margin, high + margin
-    return (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+def _energy_label(unit: str) -> str:
+    return f"energy ({unit})" if unit else "energy"
 
 
-def _kind(energy: Any) -> tuple[torch.dtype, torch.device]:
-    """The dtype and device of an energy's own numbers."""
-    if isinstance(energy, torch.nn.Module):
-        for tensor in (*energy.parameters(), *energy.buffers()):
-            if tensor.is_floating_point():
-                return tensor.dtype, tensor.device
-    return torch.get_default_dtype(), torch.device("cpu")
+def _draw_low(axes: Axes, places: np.ndarray) -> None:
+    """Crosses: red on a white rim, to be seen on every colour."""
+    if len(places):
+        axes.plot(*places.T, "x", color="white", markersize=9, markeredgewidth=3.6, zorder=5)
+        axes.plot(*places.T, "x", color="#b2182b", markersize=8, markeredgewidth=2.0, zorder=6, label="low point")
 
 
 def _evaluate(energy: Any, variable: str, chosen: Plane, places: np.ndarray) -> np.ndarray:
@@ -293,7 +194,7 @@ def _evaluate(energy: Any, variable: str, chosen: Plane, places: np.ndarray) -> 
 
 def _energies(energy: Any, variable: str, values: Tensor) -> np.ndarray:
     """The energy of each value, a chunk at a time; infinite ones become NaN and are left blank."""
-    dtype, device = _kind(energy)
+    dtype, device = dtype_and_device(energy)
     found = []
     with torch.no_grad():
         for chunk in values.to(dtype).split(_CHUNK):
@@ -342,18 +243,13 @@ def _low_points(
     low = (filled == around) & (rim > 0.005 * (levels[-1] - levels[0]))
     low[[0, -1], :] = low[:, [0, -1]] = False
     rows, columns = np.nonzero(low)
-    order = np.argsort(filled[rows, columns])[:most]
-    return np.stack([across[columns[order]], up[rows[order]]], -1)
-
-
-def _paths(trajectories: Any, shape: tuple[int, ...]) -> list[np.ndarray]:
-    """Each path as ``(T, *shape)``."""
-    if trajectories is None:
-        return []
-    if isinstance(trajectories, list | tuple):
-        return [array(path) for path in trajectories]
-    values = array(trajectories)
-    return [values] if values.ndim == 1 + len(shape) else [values[:, index] for index in range(values.shape[1])]
+    kept: list[int] = []
+    for index in np.argsort(filled[rows, columns], kind="stable"):
+        # Of equally low neighbours one is enough.
+        if all(max(abs(rows[index] - rows[other]), abs(columns[index] - columns[other])) > reach for other in kept):
+            kept.append(int(index))
+    kept = kept[:most]
+    return np.stack([across[columns[kept]], up[rows[kept]]], -1)
 
 
 def _draw_path(axes: Axes, places: np.ndarray, index: int) -> None:
@@ -368,8 +264,6 @@ def _draw_path(axes: Axes, places: np.ndarray, index: int) -> None:
 def _legend(figure: Figure, axes: Axes, classes: bool) -> None:
     """One row under the figure for what all panels share, if there is something to tell apart."""
     handles, texts = axes.get_legend_handles_labels()
-    if axes.get_legend() is not None:
-        axes.get_legend().remove()
     if not texts or len(texts) > 16:
         return
     wanted = sum(map(len, texts)) + 5 * len(texts)
@@ -413,5 +307,5 @@ def _curve(
                 transform=axes.get_xaxis_transform(),
                 rasterized=len(samples) > 400,
             )
-        axes.set(xlabel=variable, ylabel="energy" + (f" ({unit})" if unit else ""), xlim=(low, high))
+        axes.set(xlabel=variable, ylabel=_energy_label(unit), xlim=(low, high))
     return figure

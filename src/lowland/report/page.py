@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import html
+import json
 import os
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..system import System
-from .curves import draw_terms, terms
+from .curves import curves, terms
 from .description import Block, describe
-from .figures import figures_table
+from .figures import figures_table, measured
 from .picture import Picture
 from .style import duration
 
@@ -28,16 +30,16 @@ def write_report(
     Args:
         folder: The run. Its ``metrics.jsonl`` becomes the curves and its ``config.yaml`` is shown, if they are there.
         system: What was run.
-        result: As in ``result.json``; all keys may be missing: ``figures`` {metric: value}, ``preset``, ``seed``,
-            ``seconds``, ``device``, ``versions``, ``data`` {name: {split, samples, sha256}}, ``command``, ``finished``.
+        result: As in ``result.json``; all keys may be missing: ``metrics`` [{name, value, ...}], ``preset``, ``seed``,
+            ``seconds``, ``config``, ``device``, ``versions``, ``data`` {name: {split, samples, sha256}}, ``command``, ``finished``.
         pictures: The best first.
     """
     folder = Path(folder)
-    figures = result.get("figures") or {}
+    figures = measured(result)
     judged = [metric.met(float(figures[metric.name])) for metric in system.metrics if metric.name in figures]
     description = describe(system)
     metrics = folder / "metrics.jsonl"
-    logged = terms(metrics) if metrics.exists() else {}
+    logged = metrics.exists() and terms(metrics)
     config = folder / "config.yaml"
     page = _template().render(
         system=system,
@@ -48,9 +50,9 @@ def write_report(
         gates=sum(verdict is not None for verdict in judged),
         figures=figures_table(figures, system).html if figures else "",
         rows=_rows(list(pictures)),
-        curves=Picture("Curves", "", draw_terms(logged), alt="What was logged while it ran").body if logged else "",
+        curves=Picture("Curves", "", curves(metrics), alt="What was logged while it ran").body if logged else "",
         facts=_facts(result),
-        command=result.get("command", ""),
+        command=result.get("command") or command(system, result),
         config=config.read_text(encoding="utf-8") if config.exists() else "",
         data=result.get("data") or {},
         versions=result.get("versions") or {},
@@ -60,6 +62,21 @@ def write_report(
     unfinished.write_text(page, encoding="utf-8")
     os.replace(unfinished, path)
     return path
+
+
+def command(system: System, result: Mapping[str, Any]) -> str:
+    """The command that repeats a run: its preset and seed, and the options that differ from the preset."""
+    words = ["lowland", "train", system.name]
+    preset = result.get("preset") or "cpu"
+    if preset != "cpu":
+        words += ["--preset", preset]
+    if result.get("seed"):
+        words += ["--seed", str(result["seed"])]
+    usual = vars(system.configure(preset))
+    for name, value in (result.get("config") or {}).items():
+        if name in usual and value != (list(usual[name]) if isinstance(usual[name], tuple) else usual[name]):
+            words += [f"--{name}", json.dumps(value) if isinstance(value, list | dict) else str(value)]
+    return shlex.join(words)
 
 
 def _rows(pictures: list[Picture]) -> list[list[Picture]]:

@@ -71,7 +71,7 @@ class Picture:
         """Whether it wants a whole row of the page."""
         if isinstance(self.figure, Table):
             return False
-        return self.figure.get_figwidth() > 7.0
+        return float(self.figure.get_figwidth()) > 7.0
 
     def _repr_html_(self) -> str:
         caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""

@@ -79,7 +79,8 @@ def house_style() -> Iterator[None]:
     import matplotlib
     from cycler import cycler
 
-    with matplotlib.rc_context({**_SETTINGS, "axes.prop_cycle": cycler(color=PALETTE)}):
+    settings: dict[Any, Any] = {**_SETTINGS, "axes.prop_cycle": cycler(color=PALETTE)}
+    with matplotlib.rc_context(settings):
         yield
 
 
