@@ -58,6 +58,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     return report
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Bytes are called by their argument: an archive holds the time it was made, and workers must agree on names."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """``@pytest.mark.data("mnist")`` skips, with a sentence, where the machine has no such data set."""
     from lowland.data.fetch import folders
