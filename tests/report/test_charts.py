@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from lowland.errors import UsageError
-from lowland.report import bars, confusion, lines, scatter
+from lowland.report import bars, lines, scatter
 
 
 def test_lines_are_logarithmic_only_where_positive_values_span_decades():
@@ -32,18 +32,6 @@ def test_bars_have_their_values_at_their_ends_first_on_top():
     assert [text.get_text() for text in axes.texts] == ["1.5 %", "−2 %", "gate"]
     tops = {label.get_text(): tick for label, tick in zip(axes.get_yticklabels(), axes.get_yticks(), strict=True)}
     assert tops["ours"] > tops["theirs"]
-
-
-def test_confusions_colour_mistakes_alone():
-    axes = confusion([[9, 1], [0, 10]], ["cat", "dog"]).axes[0]
-    diagonal, mistaken = axes.get_images()
-    assert np.asarray(diagonal.get_array()).tolist() == [[1, 0], [0, 1]]
-    assert np.isfinite(np.ma.filled(mistaken.get_array(), np.nan)).tolist() == [[False, True], [False, False]]
-    assert sorted(text.get_text() for text in axes.texts) == ["1", "10", "9"]
-    with pytest.raises(UsageError, match="square"):
-        confusion(np.zeros((2, 3)))
-    with pytest.raises(UsageError, match="2 labels"):
-        confusion(np.zeros((2, 2)), ["a"])
 
 
 def test_points_have_a_colour_for_each_class_and_its_name():

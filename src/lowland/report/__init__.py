@@ -1,7 +1,8 @@
 """Pictures, tables and pages: reads energies and runs, never trains."""
 
-from .charts import bars, confusion, lines, scatter
+from .charts import bars, lines, scatter
 from .compare import compare
+from .confusion import confusion
 from .curves import curves
 from .figures import figures_table
 from .images import filters, images, mistakes

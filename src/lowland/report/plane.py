@@ -85,15 +85,28 @@ def choose_plane(
         )
     values = torch.as_tensor(array(data), dtype=dtype).reshape(-1, size)
     centre = values.mean(0)
-    _, lengths, directions = torch.linalg.svd(values - centre, full_matrices=False)
-    share = lengths.square() / lengths.square().sum()
+    directions, share = _principal(values - centre)
     # A principal direction's sign is arbitrary: its largest part points up, on every machine.
-    two = directions[:2] * directions[:2].gather(1, directions[:2].abs().argmax(1, keepdim=True)).sign()
+    two = directions * directions.gather(1, directions.abs().argmax(1, keepdim=True)).sign()
     own = tuple(
         f"{which} principal direction ({part:.0%} of variance)"
-        for which, part in zip(("1st", "2nd"), share[:2].tolist(), strict=True)
+        for which, part in zip(("1st", "2nd"), share.tolist(), strict=True)
     )
     return Plane(centre, two[0], two[1], names or (own[0], own[1]), shape)
+
+
+def _principal(centred: Tensor) -> tuple[Tensor, Tensor]:
+    """The first two principal directions ``(2, D)`` and their shares of the variance ``(2,)``.
+
+    From the smaller of the two Gram matrices, so that neither many samples nor long ones are slow.
+    """
+    exact = centred.double()
+    tall = len(exact) >= exact.shape[1]
+    values, vectors = torch.linalg.eigh(exact.T @ exact if tall else exact @ exact.T)
+    first = vectors[:, -2:].flip(1)
+    directions = (first if tall else exact.T @ first).T
+    directions = directions / directions.norm(dim=1, keepdim=True).clamp_min(1e-300)
+    return directions.to(centred.dtype), values[-2:].flip(0) / values.sum().clamp_min(1e-300)
 
 
 def choose_extent(
