@@ -23,7 +23,7 @@ demo: .venv/.ready ## train one energy on digits, ask it six questions, write a 
 	$(BIN)/lowland train any_part
 
 test: .venv/.ready ## the whole suite; SEED=all draws new random numbers, LOWLAND_DATA names a folder of data sets
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=loadfile --quiet
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=loadfile --quiet -rs
 
 lint: .venv/.ready ## ruff: rules and format
 	$(BIN)/ruff check
