@@ -53,7 +53,7 @@ def trained(objective):
 
 
 def test_the_naive_loss_makes_everything_low():
-    accuracy, spread = trained(EnergyLoss())
+    _, spread = trained(EnergyLoss())
     assert spread < 0.05
 
 
