@@ -1,8 +1,11 @@
 """The algebra of energies, and the energies that everybody composes."""
 
 from .algebra import Conditioned, Scaled, Sum
+from .clusters import Clusters
+from .components import IndependentComponents, PrincipalComponents
 from .elimination import Eliminated
 from .energy import Energy, QuadraticForm
+from .linear import linear
 from .mixture import CompletedMixture, GaussianMixture
 from .network import Function, LookUp, Network, NetworkTable, Prototypes
 from .partial import Completed, Partial
@@ -16,6 +19,7 @@ __all__ = [
     "L1",
     "L2",
     "Bilinear",
+    "Clusters",
     "Completed",
     "CompletedMixture",
     "Conditioned",
@@ -26,6 +30,7 @@ __all__ = [
     "Function",
     "GaussianMixture",
     "GroupL2",
+    "IndependentComponents",
     "KBest",
     "LinearReconstruction",
     "LookUp",
@@ -33,6 +38,7 @@ __all__ = [
     "Network",
     "NetworkTable",
     "Partial",
+    "PrincipalComponents",
     "Prototypes",
     "Quadratic",
     "QuadraticForm",
@@ -43,4 +49,5 @@ __all__ = [
     "Scaled",
     "Sum",
     "Tabulated",
+    "linear",
 ]

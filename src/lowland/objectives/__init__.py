@@ -1,7 +1,9 @@
 """How to shape an energy."""
 
+from .components import independent_components, principal_components
 from .energy_loss import EnergyLoss
 from .expectation_maximization import expectation_maximization
+from .lloyd import lloyd, spread_centres
 from .objective import Loss, Objective, SumObjective
 from .square import LeastMeanSquares
 from .table import Hinge, MinimumClassificationError, NegativeLogLikelihood, Perceptron, SquareSquare, TableObjective
@@ -19,4 +21,8 @@ __all__ = [
     "SumObjective",
     "TableObjective",
     "expectation_maximization",
+    "independent_components",
+    "lloyd",
+    "principal_components",
+    "spread_centres",
 ]

@@ -1,0 +1,23 @@
+"""The fast product is the usual one, and steps aside where it can't be used."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from lowland.energy import linear
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("biased", [True, False])
+def test_it_is_the_usual_product(dtype, biased):
+    x, weight = torch.randn(37, 19, dtype=dtype), torch.randn(19, 11, dtype=dtype).T
+    bias = torch.randn(11, dtype=dtype) if biased else None
+    torch.testing.assert_close(linear(x, weight, bias), F.linear(x, weight, bias))
+
+
+def test_gradients_flow():
+    x, weight, bias = torch.randn(5, 4), torch.randn(3, 4, requires_grad=True), torch.randn(3)
+    linear(x, weight, bias).sum().backward()
+    torch.testing.assert_close(weight.grad, x.sum(0).expand(3, 4))
+    with torch.no_grad():
+        assert not linear(x, weight, bias).requires_grad
