@@ -21,7 +21,9 @@ def discovered(kind: type) -> list[type]:
         if module.name.startswith(("lowland.cli", "lowland.__main__")):
             continue
         for name, value in vars(importlib.import_module(module.name)).items():
-            public = inspect.isclass(value) and issubclass(value, kind) and value is not kind and not name.startswith("_")
+            public = (
+                inspect.isclass(value) and issubclass(value, kind) and value is not kind and not name.startswith("_")
+            )
             if public and value.__module__ == module.name and not inspect.isabstract(value):
                 found.add(value)
     return sorted(found, key=lambda cls: cls.__qualname__)
