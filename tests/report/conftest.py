@@ -14,7 +14,7 @@ DOCSTRING = """Bowls, and what lies in them.
     E(x, z) = ½ ‖x − W_z‖²,  z in {1 … K}
     F(x)    = min_z E(x, z)
 
-Each bowl is low around its centre; `minimize` keeps the nearest, a < b.
+Each bowl is low around its centre; `minimize` keeps *the nearest*, a < b * c.
 
 Training: lower the mean of F over the data;
 nothing pushes up (strategy A1).

@@ -49,9 +49,11 @@ def test_each_term_has_a_panel_and_stages_share_it():
     figure = curves([*LINES, *[{**line, "stage": "polish"} for line in LINES]])
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles[:2] == ["loss", "gap"]
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "fit", "fit (validation)", "polish", "polish (validation)",
     ]  # fmt: skip
+    colours = [{line.get_label(): line.get_color() for line in axes.get_lines()} for axes in figure.axes[:2]]
+    assert colours[0]["polish"] == colours[1]["polish"] == colours[0]["polish (validation)"]
     assert len(curves(LINES, only=["gap"]).axes) == 1
     with pytest.raises(UsageError, match="logged twice"):
         curves(LINES[:1])
@@ -71,7 +73,7 @@ def test_the_cut_last_line_of_a_killed_run_is_left_out_and_any_other_is_an_error
 def test_runs_are_compared_on_the_same_axes_and_in_a_table(tmp_path):
     folders = [run(tmp_path, "one", LINES, seed=1, seconds=3.0), run(tmp_path, "two", LINES, seed=2)]
     drawn, figures = compare(folders)
-    assert [text.get_text() for text in drawn.figure.axes[0].get_legend().get_texts()] == ["one", "two"]
+    assert [text.get_text() for text in drawn.figure.legends[0].get_texts()] == ["one", "two"]
     assert drawn.figure.axes[0].get_lines()[0].get_ydata().tolist() == [9.0] * 5  # validation, where there is some
     assert "1.25" in figures.figure.html
     assert "one" in figures.figure.html

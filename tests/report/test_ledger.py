@@ -67,7 +67,7 @@ def test_the_gallery_is_made_of_docstrings_and_of_the_ledger(bowls, entry, tmp_p
         in page
     )
     assert "```text\nE(x, z) = ½ ‖x − W_z‖²,  z in {1 … K}" in page
-    assert "keeps the nearest, a &lt; b." in page
+    assert "keeps *the nearest*, a &lt; b \\* c." in page
     assert "**Training.** Lower the mean of F over the data; nothing pushes up (strategy A1)." in page
     assert "**Known failure.** None \\* known." in page
     assert "**Differences from the paper.**\n\n1. There is no paper.\n1. There are two differences." in page

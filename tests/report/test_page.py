@@ -64,6 +64,7 @@ def test_a_report_needs_nothing_but_itself(tmp_path, bowls, result):
     for said in ("Bowls, and what lies in them", "E(x, z) = ½ ‖x − W_z‖²", "nothing pushes up", "1 of 2", "2.5 %", "✗ not met",
                  "0.95", "1 min 15 s", "09f66e", "lowland train bowls --seed 4 --bowls 5", "bowls: 5", "There is no paper."):  # fmt: skip
         assert said in page.text, said
+    assert "<em>the nearest</em>, a &lt; b * c." in text
     assert path.stat().st_size < 300_000
     assert [entry.name for entry in tmp_path.iterdir() if entry.suffix == ".part"] == []
 
@@ -72,6 +73,12 @@ def test_a_run_without_pictures_curves_or_figures_has_a_report_too(tmp_path, bow
     page = Page(write_report(tmp_path, bowls, {}).read_text(encoding="utf-8"))
     assert "lowland train bowls" in page.text
     assert "What it looks like" not in page.text
+
+
+def test_a_smoke_run_claims_no_gate(tmp_path, bowls, result):
+    page = Page(write_report(tmp_path, bowls, {**result, "preset": "smoke"}).read_text(encoding="utf-8"))
+    assert "no result" in page.text
+    assert "gates met" not in page.text
 
 
 def test_what_is_written_in_a_result_can_do_no_harm(tmp_path, bowls, result):

@@ -242,7 +242,7 @@ def bars(
         axes.set_yticks(places, list(values))
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.spines["left"].set_visible(bool((lengths < 0).any()))
-        axes.margins(x=0.16)
+        axes.margins(x=0.3 if (lengths < 0).any() else 0.16)
         axes.set_xlabel(" ".join(filter(None, [label, f"({unit})" if unit else ""])))
     return figure
 

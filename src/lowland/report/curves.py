@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _WHEN = ("step", "epoch", "seconds", "time", "stage", "total_steps")
 _SPLITS = ("train", "validation", "test")
 _VALIDATION = " (validation)"
-_COLOURS = dict(zip(_SPLITS, PALETTE, strict=False))
+_COLOURS: dict[str, str] = dict(zip(_SPLITS, PALETTE, strict=False))
 #: More points than this a curve are averaged in equal pieces: the eye sees no more.
 _MOST_POINTS = 400
 
@@ -102,27 +102,38 @@ def curves(metrics: str | Path | Iterable[Mapping[str, Any]], *, only: Iterable[
 
 
 def draw_terms(found: Mapping[str, Mapping[str, Curve]]) -> Figure:
-    """A panel for each term, a line for each name in it."""
+    """A panel for each term, a line for each name in it; a name has one colour in all panels, and one legend for all."""
     columns = 1 if len(found) == 1 else 2 if len(found) in (2, 4) else 3
     rows = -(-len(found) // columns)
-    size = {"width": (6.4, 8.4, 10.4)[columns - 1], "height": 0.3 + (3.3, 2.8, 2.6)[columns - 1] * rows}
+    names = list(dict.fromkeys(name for series in found.values() for name in series))
+    stems = list(dict.fromkeys(name.removesuffix(_VALIDATION) for name in names))
+    palette = dict(zip(stems, class_colours(len(stems)), strict=True))
+    colours = {name: _COLOURS.get(name, palette[name.removesuffix(_VALIDATION)]) for name in names}
+    size = {"width": (6.4, 8.4, 10.4)[columns - 1], "height": 0.5 + (3.3, 2.8, 2.6)[columns - 1] * rows}
     figure, grid = panels(rows, columns, **size)
+    lines: dict[str, Any] = {}
     with house_style():
         for axes, (term, series) in zip(grid.flat, found.items(), strict=False):
-            names = list(dict.fromkeys(name.removesuffix(_VALIDATION) for name in series))
-            colours = {name: class_colours(len(names))[names.index(name.removesuffix(_VALIDATION))] for name in series}
             places = {name: steps for name, (steps, _) in series.items()}
             values = {name: heights for name, (_, heights) in series.items()}
             dashed = [name for name in series if name.endswith(_VALIDATION)]
-            draw_lines(axes, places, values, colours={**colours, **_COLOURS}, dashed=dashed)
-            alone = next(iter(series)) if len(series) == 1 else ""
-            axes.set_title(term.replace("_", " ") + (f" ({alone})" if alone in _SPLITS[1:] else ""), pad=6)
+            draw_lines(axes, places, values, colours=colours, dashed=dashed)
+            lines |= {str(line.get_label()): line for line in axes.get_lines()}
+            if (legend := axes.get_legend()) is not None:
+                legend.remove()
+            axes.set_title(term.replace("_", " "))
             axes.set_xlabel("step")
-            if len(series) > 1:
-                # The term's name has the place above the panel, so the legend goes where it hides least.
-                axes.legend(loc="best", handlelength=1.6)
         for axes in grid.flat[len(found) :]:
             axes.set_axis_off()
+        if names != ["train"]:
+            across = max(1, int(12 * figure.get_figwidth() / (max(map(len, names)) + 6)))
+            figure.legend(
+                [lines[name] for name in names],
+                names,
+                loc="outside lower left",
+                ncols=min(across, len(names)),
+                handlelength=1.8,
+            )
     return figure
 
 

@@ -10,9 +10,11 @@ from typing import Literal, NamedTuple
 
 from ..system import System
 
-#: A line that begins a section: a name of one or two words (or one of those below), a colon, and the first words.
-_SECTION = re.compile(r"^(Differences from the paper|Your own data|[A-Z][\w-]+(?: [\w-]+)?):(?: +(.*))?$")
+#: A line that begins a section: a name of one or two words (two known ones are longer), a colon, and the first words.
+_SECTION = re.compile(r"^(Differences from the \w+|Your own \w+|[A-Z][\w-]+(?: [\w-]+)?):(?: +(.*))?$")
 _ITEM = re.compile(r"^(?:\d+[.)]|[-*•]) ")
+#: *Stars* around words that are to stand out; a star in a formula has no partner of this kind.
+EMPHASIS = re.compile(r"(?<![\w*])\*(\w(?:[^*]*\w)?)\*(?![\w*])")
 
 
 class Block(NamedTuple):

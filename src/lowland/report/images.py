@@ -77,7 +77,8 @@ def images(
     }
     figure, grid = panels(**size)
     axes = grid[0, 0]
-    small = float(np.clip(tile * 13, 6.5, 9.5))
+    longest = max(map(len, titles), default=1) + 1
+    small = float(np.clip(tile * 72 / (0.6 * longest), 5.5, 9.5))  # a letter is about 0.6 of its size wide
     with house_style():
         axes.imshow((canvas * 255).round().astype(np.uint8), interpolation="none")
         axes.set_axis_off()
@@ -184,7 +185,7 @@ def mistakes(
         + ("" if gaps is None else f" ({number(float(f'{gaps[index]:.2g}'))})")
         for index in wrong
     ]
-    return images(pictures[wrong], titles, columns=columns or min(len(wrong), 8), limits=limits)
+    return images(pictures[wrong], titles, columns=columns or min(len(wrong), 6), limits=limits)
 
 
 def _batch(value: np.ndarray) -> np.ndarray:

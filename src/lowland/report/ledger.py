@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import CheckpointError, LowlandError, UsageError
 from ..system import System, systems
-from .description import Block, Description, describe
+from .description import EMPHASIS, Block, Description, describe
 from .figures import label
 from .style import duration, number
 
@@ -209,7 +209,10 @@ def _escape(text: str) -> str:
     """Text for Markdown: what is not in backticks keeps its stars, bars and angle brackets."""
     parts = text.split("`")
     for index in range(0, len(parts), 2):
-        parts[index] = parts[index].replace("<", "&lt;").replace("|", "\\|").replace("*", "\\*")
+        plain = EMPHASIS.split(parts[index].replace("<", "&lt;").replace("|", "\\|"))
+        # Every other piece is what stood between a pair of stars.
+        stars = [f"*{piece}*" if at % 2 else piece.replace("*", "\\*") for at, piece in enumerate(plain)]
+        parts[index] = "".join(stars)
     return "`".join(parts)
 
 

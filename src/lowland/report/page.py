@@ -13,7 +13,7 @@ from typing import Any
 
 from ..system import System
 from .curves import curves, terms
-from .description import Block, describe
+from .description import EMPHASIS, Block, describe
 from .figures import figures_table, measured
 from .picture import Picture
 from .style import duration
@@ -46,6 +46,7 @@ def write_report(
         description=description,
         how={name: blocks for name, blocks in description.sections.items() if name in _HOW},
         notes={name: blocks for name, blocks in description.sections.items() if name not in _HOW},
+        smoke=result.get("preset") == "smoke",
         met=sum(verdict is True for verdict in judged),
         gates=sum(verdict is not None for verdict in judged),
         figures=figures_table(figures, system).html if figures else "",
@@ -115,10 +116,14 @@ def _template() -> Any:
 
 
 def _inline(text: str) -> Any:
-    """Plain text as HTML, with `backticks` (one or two) as code."""
+    """Plain text as HTML, with `backticks` (one or two) as code and *stars* as emphasis."""
     from markupsafe import Markup
 
-    return Markup(re.sub(r"(``?)([^`]+)\1", r"<code>\2</code>", html.escape(text)))
+    parts = re.split(r"(``?[^`]+``?)", html.escape(text))
+    for index, part in enumerate(parts):
+        code = part.startswith("`")
+        parts[index] = f"<code>{part.strip('`')}</code>" if code else EMPHASIS.sub(r"<em>\1</em>", part)
+    return Markup("".join(parts))
 
 
 def _blocks(blocks: Iterable[Block]) -> Any:
