@@ -6,6 +6,7 @@ from .admm import ADMM
 from .amortised import Amortisation, Amortised, amortise
 from .chains import effective_sample_size, split_r_hat
 from .choose import default_solver
+from .coordinate import CoordinateDescent, GreedyCoordinateDescent
 from .gibbs import Gibbs
 from .gradient import LBFGS, GradientDescent, Newton, TorchOptimizer
 from .hmc import HMC
@@ -24,8 +25,10 @@ __all__ = [
     "MALA",
     "Amortisation",
     "Amortised",
+    "CoordinateDescent",
     "Gibbs",
     "GradientDescent",
+    "GreedyCoordinateDescent",
     "Info",
     "Langevin",
     "Newton",

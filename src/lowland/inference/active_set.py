@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..energy import Energy
-from .lasso import Lasso, duality_gap, lasso
+from .lasso import Lasso, Packed, certificate, lasso
 from .solver import Info, Solver
 
 #: Entries of gathered Gram matrices that are worked on together: few enough to stay in a core's cache.
@@ -34,15 +34,6 @@ CHUNK = 250_000
 class ActiveSetState(NamedTuple):
     z: Tensor  # (*B, *event)
     correlation: Tensor  # (*B, K), b − Gz
-
-
-class _Active(NamedTuple):
-    """The active entries of a batch of codes, row by row."""
-
-    rows: Tensor  # (M,)
-    columns: Tensor  # (M,)
-    position: Tensor  # (M,), which of its row's active entries this is
-    count: Tensor  # (N,)
 
 
 @dataclass(frozen=True)
@@ -67,30 +58,28 @@ class ActiveSet(Solver):
 
     @torch.no_grad()
     def step(self, energy: Energy, state: ActiveSetState) -> tuple[ActiveSetState, Info]:
-        problem = lasso(energy, energy.space.batch_shape(state.z))
-        shape = problem.linear.shape
-        z, correlation, residual = self._improve(problem, state.z.reshape(shape), state.correlation.reshape(shape))
-        energies = (
-            problem.constant
-            - 0.5 * torch.linalg.vecdot(z, problem.linear + correlation)
-            + problem.weight * z.abs().sum(1)
-        )
+        batch = energy.space.batch_shape(state.z)
+        problem = lasso(energy, batch)
+        before = state.z.reshape(problem.linear.shape)
+        correlation = state.correlation.reshape(problem.linear.shape)
+        active = Packed.where((problem.clip(correlation) != correlation).logical_or_(before != 0))
+        entries, correlation, residual = self._improve(problem, active, before, correlation)
+        place = (active.rows, active.columns)
+        z = torch.zeros_like(before).index_put_(place, entries)
+        smooth = -0.5 * active.total(entries * (problem.linear[place] + correlation[place])) + problem.constant
+        energies = smooth + problem.weight * active.total(entries.abs())
         new = ActiveSetState(z.reshape(state.z.shape), correlation.reshape(state.correlation.shape))
-        batch = state.z.shape[: state.correlation.ndim - 1]
         return new, Info(energies.reshape(batch), residual.reshape(batch))
 
     def certificate(self, energy: Energy, value: Tensor) -> dict[str, Tensor]:
-        return {"duality_gap": duality_gap(energy, value)}
+        return certificate(energy, value)
 
-    def _improve(self, problem: Lasso, z: Tensor, correlation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Codes, their correlations b − Gz and their residuals, after a round on each sample's active set."""
-        active = _find(problem, z, correlation)
-        width = max(int(active.count.max()), 1) if len(z) else 1
-        place = (active.rows, active.columns)
-        packed = (active.rows, active.position)
-        atoms = torch.full((len(z), width), z.shape[1], device=z.device)  # K stands for "no atom"
+    def _improve(self, problem: Lasso, active: Packed, z: Tensor, correlation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The active entries after a round on each sample's own atoms; b − Gz ``(N, K)`` and the residual ``(N,)`` there."""
+        place, packed = (active.rows, active.columns), (active.rows, active.position)
+        atoms = torch.full((len(z), active.width), z.shape[1], device=z.device)  # K stands for "no atom"
         atoms[packed] = active.columns
-        code, linear = z.new_zeros(2, len(z), width)
+        code, linear = z.new_zeros(2, len(z), active.width)
         code[packed], linear[packed] = z[place], problem.linear[place]
         gram = F.pad(problem.gram, (0, 1, 0, 1))
         gram[-1, -1] = 1
@@ -104,20 +93,10 @@ class ActiveSet(Solver):
             start += len(rows)
             some = atoms[rows, :length]
             solved = _sweep(gram, some, linear[rows, :length], code[rows, :length], problem, self.sweeps)
-            image = F.embedding_bag(some, gram, per_sample_weights=solved, mode="sum")[:, :-1]
-            left = problem.linear[rows].sub_(image)
-            code[rows, :length], correlation[rows] = solved, left
+            left = problem.linear[rows] - F.embedding_bag(some, gram, per_sample_weights=solved, mode="sum")[:, :-1]
             found = left.new_zeros(len(rows), len(gram)).scatter_(1, some, solved)[:, :-1]
-            residual[rows] = problem.residual(found, left)
-        return torch.zeros_like(z).index_put_(place, code[packed]), correlation, residual
-
-
-def _find(problem: Lasso, z: Tensor, correlation: Tensor) -> _Active:
-    held = problem.clip(correlation) == correlation
-    rows, columns = (z != 0).logical_or_(held.logical_not_()).nonzero(as_tuple=True)
-    count = torch.bincount(rows, minlength=len(z))
-    position = torch.arange(len(rows), device=z.device) - (count.cumsum(0) - count)[rows]
-    return _Active(rows, columns, position, count)
+            code[rows, :length], correlation[rows], residual[rows] = solved, left, problem.residual(found, left)
+        return code[packed], correlation, residual
 
 
 def _sweep(gram: Tensor, atoms: Tensor, linear: Tensor, code: Tensor, problem: Lasso, sweeps: int) -> Tensor:

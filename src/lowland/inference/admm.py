@@ -20,9 +20,9 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from ..energy import Energy
+from ..energy import Energy, QuadraticForm
 from ..errors import SpaceError, StructureError
-from .lasso import duality_gap
+from .lasso import certificate
 from .solver import Info, Solver
 
 
@@ -62,6 +62,7 @@ class ADMM(Solver):
     relaxation: float = 1.8
 
     tried_on: ClassVar[str] = "kink"
+    look_every: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         if self.penalty is not None and not self.penalty > 0:
@@ -70,9 +71,7 @@ class ADMM(Solver):
             raise SpaceError(f"ADMM: wanted a relaxation between 0 and 2, got {self.relaxation}.")
 
     def init(self, energy: Energy, value: Tensor, generator: torch.Generator | None = None) -> ADMMState:
-        form = energy.composite()[0].quadratic_form()
-        if form is None:
-            raise StructureError(f"ADMM: {type(energy).__name__} is not a quadratic plus a kink: use FISTA.")
+        form = _quadratic(energy.composite()[0])
         penalty = self.penalty or 0.6 * float(form.gram.diagonal(dim1=-2, dim2=-1).mean().clamp_min(1e-30))
         raised = form.gram + penalty * torch.eye(form.gram.shape[-1], dtype=value.dtype, device=value.device)
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(raised))
@@ -84,19 +83,31 @@ class ADMM(Solver):
         smooth, kink = energy.composite()
         z, v, anchor, factor = state
         reflected = torch.lerp(v, z, 2.0).reshape(anchor.shape)
-        x = _times(reflected, factor.inverse, anchor).reshape(z.shape)
-        gap = x - z
-        v = torch.add(v, gap, alpha=self.relaxation)
-        moved = v if kink is None else kink.prox(v, 1 / factor.penalty)
+        x = _times(reflected, factor.inverse, anchor)
+        form = _quadratic(smooth)
+        # S(x) + R(z), the energy where the two have met: Gx = b + ρ (2z − v − x), so it costs no product with G
+        energies = 0.5 * (((reflected - x) * factor.penalty - form.linear) * x).sum(-1) + form.constant
+        apart = x.reshape(z.shape) - z
+        v = torch.add(v, apart, alpha=self.relaxation)
+        moved = v
+        if kink is not None:
+            energies, moved = energies + kink.value(z), kink.prox(v, 1 / factor.penalty)
         # the slope of S at z is off by (G + ρI)(z − x) from what the kink answers with
-        residual = factor.curvature * energy.space.norm(gap)
-        return ADMMState(energy.space.project(moved), v, anchor, factor), Info(_energy(smooth, kink, z), residual)
+        residual = factor.curvature * energy.space.norm(apart)
+        return ADMMState(energy.space.project(moved), v, anchor, factor), Info(energies, residual)
 
     def certificate(self, energy: Energy, value: Tensor) -> dict[str, Tensor]:
         try:
-            return {"duality_gap": duality_gap(energy, value)}
+            return certificate(energy, value)
         except StructureError:
             return {}
+
+
+def _quadratic(smooth: Energy) -> QuadraticForm:
+    form = smooth.quadratic_form()
+    if form is None:
+        raise StructureError(f"ADMM: the smooth part ({type(smooth).__name__}) is not a quadratic: use FISTA.")
+    return form
 
 
 def _times(rows: Tensor, matrix: Tensor, plus: Tensor | None = None) -> Tensor:
@@ -116,7 +127,3 @@ def _largest(matrix: Tensor, steps: int = 16) -> float:
     for _ in range(steps):
         vector = matrix @ (vector / torch.linalg.vector_norm(vector, dim=-2, keepdim=True))
     return float(torch.linalg.vector_norm(vector, dim=-2).max())
-
-
-def _energy(smooth: Energy, kink: Energy | None, z: Tensor) -> Tensor:
-    return smooth.value(z) if kink is None else smooth.value(z) + kink.value(z)

@@ -6,8 +6,11 @@ from ..energy import Completed, Energy
 from ..energy.partial import PinnedSpace
 from ..errors import StructureError
 from ..spaces import Binary, Real, Sphere
+from .active_set import ActiveSet
+from .admm import ADMM
 from .gibbs import Gibbs
 from .gradient import LBFGS, GradientDescent, Newton
+from .lasso import lasso
 from .proximal import FISTA
 from .solver import Solver
 
@@ -17,6 +20,8 @@ def default_solver(energy: Energy) -> Solver:
 
     ==============================================  =====================
     quadratic, unconstrained                        `Newton`
+    lasso, few atoms correlate with the sample      `ActiveSet`
+    quadratic + a kink with a proximal step         `ADMM`
     smooth + a kink with a proximal step            `FISTA`
     smooth, unconstrained                           `LBFGS`
     smooth, constrained                             `GradientDescent`
@@ -31,11 +36,23 @@ def default_solver(energy: Energy) -> Solver:
         return Gibbs()
     if space.kind != "float":
         raise StructureError(f"No solver looks over {energy.variable} in {space!r}: give one with solver=….")
-    if energy.composite()[1] is not None:
-        return FISTA()
+    smooth, kink = energy.composite()
+    if kink is not None:
+        if smooth.quadratic_form() is None:
+            return FISTA()
+        return ActiveSet() if _sparse(energy) else ADMM()
     free = space.free if isinstance(space, PinnedSpace) else space
     if type(free) is Real:
         return Newton() if not isinstance(energy, Completed) and energy.quadratic_form() is not None else LBFGS()
     if isinstance(free, Sphere) and isinstance(space, PinnedSpace):
         raise StructureError("A point on a sphere can't be known only in places: no projection keeps both.")
     return GradientDescent()
+
+
+def _sparse(energy: Energy) -> bool:
+    """Whether few atoms correlate with a sample by more than λ, so that codes are sparse: an eighth of them on average."""
+    try:
+        problem = lasso(energy)
+    except StructureError:
+        return False
+    return bool((problem.linear.abs() > problem.weight).sum() <= problem.linear.numel() / 8)

@@ -11,6 +11,7 @@ import math
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -87,11 +88,44 @@ def lasso(energy: Energy, batch: torch.Size | None = None) -> Lasso:
     )
 
 
-def duality_gap(energy: Energy, z: Tensor) -> Tensor:
-    """How far above the optimum a code's energy can be at most: ``(*B)``, in units of energy, 0 exactly at the optimum.
+class Packed(NamedTuple):
+    """The few chosen entries of a matrix ``(N, K)``, row by row.
 
-    The dual point is the residual y − Wz, scaled until no atom correlates with it by more than λ. The bound holds where
-    the smooth part is nowhere negative, as a reconstruction is.
+    Attributes:
+        rows: ``(M,)``, in ascending order.
+        columns: ``(M,)``.
+        position: ``(M,)``, which of its row's entries each one is.
+        count: ``(N,)``, how many each row has.
+    """
+
+    rows: Tensor
+    columns: Tensor
+    position: Tensor
+    count: Tensor
+
+    @classmethod
+    def where(cls, chosen: Tensor) -> Packed:
+        rows, columns = chosen.nonzero(as_tuple=True)
+        count = torch.bincount(rows, minlength=len(chosen))
+        position = torch.arange(len(rows), device=chosen.device) - (count.cumsum(0) - count)[rows]
+        return cls(rows, columns, position, count)
+
+    @property
+    def width(self) -> int:
+        """The most that a row has, at least 1."""
+        return max(int(self.count.max()), 1) if len(self.count) else 1
+
+    def total(self, entries: Tensor) -> Tensor:
+        """The sum over each row: ``(M,) → (N,)``."""
+        return entries.new_zeros(len(self.count)).index_add_(0, self.rows, entries)
+
+
+def certificate(energy: Energy, z: Tensor) -> dict[str, Tensor]:
+    """A code's energy, and how far above the optimum it can be at most: ``(*B)`` each, in units of energy.
+
+    The dual point is the residual y − Wz, scaled until no atom correlates with it by more than λ; the gap is 0 exactly at
+    the optimum. The bound holds where the smooth part is nowhere negative, as a reconstruction is; it is infinite where the
+    smooth part is seen to be negative.
 
     Raises:
         StructureError: If the energy is not a lasso.
@@ -99,13 +133,27 @@ def duality_gap(energy: Energy, z: Tensor) -> Tensor:
     batch = energy.space.batch_shape(z)
     problem = lasso(energy, batch)
     z = z.reshape(problem.linear.shape)
-    image = z @ problem.gram
-    correlation = problem.linear - image
-    product, square = (z * problem.linear).sum(1), (z * image).sum(1)
+    packed = Packed.where(z != 0)
+    place = (packed.rows, packed.columns)
+    entries = z[place]
+    image = _image(z, problem.gram, packed, entries)
+    product, square = packed.total(entries * problem.linear[place]), packed.total(entries * image[place])
+    correlation = image.neg_().add_(problem.linear)
     largest = correlation.abs().amax(1) if problem.negative else correlation.amax(1)
     scale = (problem.weight / largest.clamp_min(torch.finfo(z.dtype).tiny)).clamp_max(1)
-    # both energies, over ½‖r‖² and yᵀr of the residual r = y − Wz
-    rest = (problem.constant - product + 0.5 * square).clamp_min(0)
-    primal = rest + problem.weight * z.abs().sum(1)
-    dual = scale * (2 * problem.constant - product) - scale.square() * rest
-    return (primal - dual).clamp_min(0).reshape(batch)
+    fit = problem.constant - product + 0.5 * square  # ½‖y − Wz‖²
+    primal = fit + problem.weight * packed.total(entries.abs())
+    dual = scale * (2 * problem.constant - product) - scale.square() * fit
+    gap = (primal - dual).clamp_min(0).masked_fill(fit < -1e-4 * problem.constant.abs(), torch.inf)
+    return {"energy": primal.reshape(batch), "duality_gap": gap.reshape(batch)}
+
+
+def _image(z: Tensor, gram: Tensor, packed: Packed, entries: Tensor) -> Tensor:
+    """Gz: from the non-zeros alone where there are few."""
+    if 8 * packed.width > len(gram):
+        return z @ gram
+    atoms = torch.zeros(len(z), packed.width, dtype=torch.int64, device=z.device)
+    code = z.new_zeros(len(z), packed.width)
+    atoms[packed.rows, packed.position] = packed.columns
+    code[packed.rows, packed.position] = entries
+    return F.embedding_bag(atoms, gram, per_sample_weights=code, mode="sum")
