@@ -30,6 +30,7 @@ METRIC = {
     "name": str, "value": int | float, "runs": list, "better": str, "gate": int | float | None, "gate_source": str,
     "paper": int | float | None, "met": bool | None,
 }  # fmt: skip
+FIVE_MINUTES = 300
 SOURCE = {"split": str, "samples": int, "sha256": dict}
 
 
@@ -89,6 +90,10 @@ def _misreported(system: System, entry: dict) -> list[str]:
         return found
     if (entry["system"], entry["preset"], entry["rows"]) != (system.name, "cpu", list(system.rows)):
         found.append(f"is of {entry['system']!r}, preset {entry['preset']!r}, rows {entry['rows']}")
+    if len(entry["seeds"]) < (3 if entry["seconds"] < FIVE_MINUTES else 1):
+        found.append(
+            f"{len(entry['seeds'])} seeds of {entry['seconds']} s each; a run under five minutes is repeated 3 times"
+        )
     reported = {metric["name"]: metric for metric in entry["metrics"]}
     if reported.keys() != {metric.name for metric in system.metrics}:
         found.append(
@@ -148,10 +153,10 @@ def toy(tmp_path) -> dict:
         build=print, data=print, train=print, evaluate=print, figures=print,
         metrics=(Metric("error", "lower", gate=2.0), Metric("spread", "higher")),
     )  # fmt: skip
-    metric = {"gate_source": "own", "paper": None, "runs": [1.0, 2.0]}
+    metric = {"gate_source": "own", "paper": None, "runs": [1.0, 1.5, 2.0]}
     entry = {
         "system": "toy", "rows": ["R99"], "preset": "cpu", "command": "lowland train toy", "recorded": "2026-11-21",
-        "seconds": 1.0, "device": "cpu", "versions": {}, "seeds": [0, 1], "config": {},
+        "seconds": 1.0, "device": "cpu", "versions": {}, "seeds": [0, 1, 2], "config": {},
         "data": {"digits": {"split": "test", "samples": 3, "sha256": {}}},
         "metrics": [
             {**metric, "name": "error", "value": 1.5, "better": "lower", "gate": 2.0, "met": True},
@@ -197,13 +202,14 @@ def test_a_missing_ledger_entry_is_found(toy):
         (lambda entry: entry.update(seconds="1"), "'seconds' is '1'"),
         (lambda entry: entry.update(rows=["R01"]), "rows ['R01']"),
         (lambda entry: entry["data"]["digits"].pop("sha256"), "data 'digits' lacks 'sha256'"),
+        (lambda entry: entry.update(seeds=[0]), "1 seeds of 1.0 s each"),
         (lambda entry: entry["metrics"].pop(), "reports ['error'], the system promises ['error', 'spread']"),
         (lambda entry: entry["metrics"][0].pop("paper"), "a metric lacks 'paper'"),
         (lambda entry: entry["metrics"][0].update(value=1.2), "not the mean of its runs"),
-        (lambda entry: entry["metrics"][0].update(runs=[1.5]), "1 runs of 2 seeds"),
+        (lambda entry: entry["metrics"][0].update(runs=[1.5]), "1 runs of 3 seeds"),
         (lambda entry: entry["metrics"][0].update(gate=3.0), "the system says 2.0"),
         (lambda entry: entry["metrics"][0].update(met=False), "met is False for 1.5"),
-        (lambda entry: entry["metrics"][0].update(runs=[3, 3], value=3, met=False), "with a 'why'"),
+        (lambda entry: entry["metrics"][0].update(runs=[3, 3, 3], value=3, met=False), "with a 'why'"),
     ],
 )
 def test_a_faulty_ledger_entry_is_found(toy, change, complaint):
