@@ -34,7 +34,9 @@ def test_cold_free_energy_is_the_minimum(table):
 def test_adding_a_constant_changes_no_answer(table, constant):
     for reduction in (Min(), FreeEnergy(0.7)):
         torch.testing.assert_close(reduction(table + constant), reduction(table) + constant)
-    torch.testing.assert_close(FreeEnergy(0.7).answer(table + constant), FreeEnergy(0.7).answer(table), atol=1e-7, rtol=1e-7)
+    torch.testing.assert_close(
+        FreeEnergy(0.7).answer(table + constant), FreeEnergy(0.7).answer(table), atol=1e-7, rtol=1e-7
+    )
     chosen = (Min().answer(table + constant) * table).sum(-1)
     torch.testing.assert_close(chosen, table.amin(-1), atol=1e-9, rtol=1e-9)
 
