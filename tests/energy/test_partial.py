@@ -22,7 +22,9 @@ def test_solvers_fill_in_the_rest_and_leave_what_is_known():
     assert found.converged.all()
     assert (found.value[known] == value[known]).all()
     torch.testing.assert_close(found.value[0, 1:4], torch.tensor([1.45, 1.92, 2.43]), atol=0.05, rtol=0)
-    again = infer(coupled(), "x", x=Partial(value, known), solver=GradientDescent(), options={"tol": 1e-3, "steps": 5000})
+    again = infer(
+        coupled(), "x", x=Partial(value, known), solver=GradientDescent(), options={"tol": 1e-3, "steps": 5000}
+    )
     torch.testing.assert_close(found.value, again.value, atol=1e-2, rtol=0)
 
 
