@@ -29,7 +29,10 @@ def test_implicit_unrolled_and_finite_differences_agree_through_a_kink(space):
         torch.testing.assert_close(one, other, atol=1e-7, rtol=1e-6)
     small = 1e-5
     with torch.no_grad():
-        rise = codes(W, weight + small, "envelope", space).square().sum() - codes(W, weight - small, "envelope", space).square().sum()
+        rise = (
+            codes(W, weight + small, "envelope", space).square().sum()
+            - codes(W, weight - small, "envelope", space).square().sum()
+        )
     torch.testing.assert_close(slopes["implicit"][1], rise / (2 * small), atol=1e-5, rtol=1e-4)
 
 
