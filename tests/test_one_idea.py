@@ -79,5 +79,8 @@ def test_maml_is_minimising_over_fast_weights_unrolled():
 
 def test_viterbi_and_forward_differ_by_one_word():
     table = torch.randn(3, 6)
-    for reduction, answer in ((Min(), torch.nn.functional.one_hot(table.argmin(1), 6).float()), (FreeEnergy(), torch.softmax(-table, 1))):
+    for reduction, answer in (
+        (Min(), torch.nn.functional.one_hot(table.argmin(1), 6).float()),
+        (FreeEnergy(), torch.softmax(-table, 1)),
+    ):
         torch.testing.assert_close(reduction.answer(table), answer)
