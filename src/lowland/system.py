@@ -101,9 +101,9 @@ class System:
     presets: Mapping[str, Mapping[str, Any]]
     build: Callable[[Any], nn.Module]
     data: Callable[[Any], Data]
-    train: Callable[[nn.Module, Any, Data, Any], None]
-    evaluate: Callable[[nn.Module, Any, Data], Mapping[str, float]]
-    figures: Callable[[nn.Module, Any, Data], Iterable[Any]]
+    train: Callable[[Any, Any, Data, Any], None]
+    evaluate: Callable[[Any, Any, Data], Mapping[str, float]]
+    figures: Callable[[Any, Any, Data], Iterable[Any]]
     metrics: tuple[Metric, ...]
     main: str | None = None
     observed: str = "x"
