@@ -1,0 +1,17 @@
+"""Architectures that energies are made of."""
+
+from .lenet import LeNet5, ModernLeNet, PartialConvolution, ScaledTanh, TrainableSubsampling, digit_bitmaps
+from .lista import LISTA, LCoD
+from .mlp import mlp
+
+__all__ = [
+    "LISTA",
+    "LCoD",
+    "LeNet5",
+    "ModernLeNet",
+    "PartialConvolution",
+    "ScaledTanh",
+    "TrainableSubsampling",
+    "digit_bitmaps",
+    "mlp",
+]
