@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -116,3 +117,9 @@ def test_a_damaged_or_misplaced_entry_is_named(bowls, entry, tmp_path, monkeypat
     assert "lacks system" in capsys.readouterr().err
     with pytest.raises(UsageError, match="no system of that name"):
         ledger.results_page([entry], {})
+
+
+def test_the_pages_of_this_project_are_up_to_date():
+    """After recording a result or changing a docstring of the gallery: ``make ledger``."""
+    root = Path(__file__).parents[2]
+    assert ledger.write_pages(root / "results", root / "docs", check=True) == []

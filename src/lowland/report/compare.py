@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import CheckpointError, UsageError
 from .curves import Curve, Series, draw_terms, terms
-from .figures import measured
+from .figures import label, measured
 from .landscape import landscapes
 from .picture import Picture, Pictures, table
 from .style import duration
@@ -47,12 +47,14 @@ def compare(what: Mapping[str, Any] | Sequence[str | Path], variable: str | None
 
 def _runs(folders: Mapping[str, Path]) -> Pictures:
     results = {title: _result(folder) for title, folder in folders.items()}
-    rows = []
-    for title, result in results.items():
-        changed = {"preset": result.get("preset", ""), "seed": result.get("seed", "")}
-        rows.append({"run": title, **changed, **measured(result), "time": duration(result.get("seconds"))})
-    columns = [*dict.fromkeys(column for row in rows for column in row if column != "time"), "time"]
-    pictures = [Picture("Figures", "", table(rows, columns))]
+    names = list(dict.fromkeys(name for result in results.values() for name in measured(result)))
+    rows = [
+        {"": label(name), **{title: measured(result).get(name) for title, result in results.items()}} for name in names
+    ]
+    for fact in ("preset", "seed"):
+        rows.append({"": fact, **{title: str(result.get(fact, "–")) for title, result in results.items()}})
+    rows.append({"": "time", **{title: duration(result.get("seconds")) for title, result in results.items()}})
+    pictures = [Picture("Figures", "", table(rows, ["", *results]))]
     together: dict[str, dict[str, Curve]] = {}
     for title, folder in folders.items():
         if (folder / "metrics.jsonl").exists():

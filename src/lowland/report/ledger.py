@@ -164,8 +164,14 @@ def _about(system: System, description: Description) -> list[str]:
     lines += _markdown(description.lead)
     for name, blocks in description.sections.items():
         first, rest = (blocks[0].text, blocks[1:]) if blocks and blocks[0].kind == "text" else ("", blocks)
-        lines += ["", f"**{name}.** {_escape(first[:1].upper() + first[1:])}".rstrip(), *_markdown(rest)]
+        lines += ["", f"**{name}.** {_escape(_capital(first))}".rstrip(), *_markdown(rest)]
     return lines
+
+
+def _capital(text: str) -> str:
+    """The text with a capital letter first, unless it begins with a symbol like x."""
+    word = text.partition(" ")[0]
+    return text if len(word) == 1 and word != "a" else text[:1].upper() + text[1:]
 
 
 def _markdown(blocks: Iterable[Block]) -> list[str]:

@@ -75,7 +75,7 @@ class Picture:
 
     def _repr_html_(self) -> str:
         caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
-        return f"<figure><b>{html.escape(self.title)}</b>{self.body}{caption}</figure>"
+        return f"<figure><p><b>{html.escape(self.title)}</b></p>{self.body}{caption}</figure>"
 
 
 class Pictures(tuple[Picture, ...]):
