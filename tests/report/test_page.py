@@ -72,7 +72,7 @@ def test_a_report_needs_nothing_but_itself(tmp_path, bowls, result):
 def test_a_run_without_pictures_curves_or_figures_has_a_report_too(tmp_path, bowls):
     page = Page(write_report(tmp_path, bowls, {}).read_text(encoding="utf-8"))
     assert "lowland train bowls" in page.text
-    assert "What it looks like" not in page.text
+    assert "Pictures" not in page.text
 
 
 def test_a_smoke_run_claims_no_gate(tmp_path, bowls, result):

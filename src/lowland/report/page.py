@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import json
 import os
 import re
@@ -35,6 +36,7 @@ def write_report(
         pictures: The best first.
     """
     folder = Path(folder)
+    shown = list(pictures)
     figures = measured(result)
     judged = [metric.met(float(figures[metric.name])) for metric in system.metrics if metric.name in figures]
     description = describe(system)
@@ -50,7 +52,8 @@ def write_report(
         met=sum(verdict is True for verdict in judged),
         gates=sum(verdict is not None for verdict in judged),
         figures=figures_table(figures, system).html if figures else "",
-        rows=_rows(list(pictures)),
+        hero=shown[0] if shown else None,
+        rows=_rows(shown[1:]),
         curves=Picture("Curves", "", curves(metrics), alt="What was logged while it ran").body if logged else "",
         facts=_facts(result),
         command=result.get("command") or command(system, result),
@@ -81,16 +84,12 @@ def command(system: System, result: Mapping[str, Any]) -> str:
 
 
 def _rows(pictures: list[Picture]) -> list[list[Picture]]:
-    """Pictures in order: the first and each wide one alone, the narrow ones between them together in two columns."""
-    rows: list[list[Picture]] = []
-    alone = True
-    for picture in pictures:
-        if alone or picture.wide or not rows:
-            rows.append([picture])
-        else:
-            rows[-1].append(picture)
-        alone = picture.wide or picture is pictures[0]
-    return rows
+    """Pictures in order: each wide one alone, the narrow ones between them together in two columns."""
+    return [
+        row
+        for wide, group in itertools.groupby(pictures, lambda picture: picture.wide)
+        for row in ([[picture] for picture in group] if wide else [list(group)])
+    ]
 
 
 def _facts(result: Mapping[str, Any]) -> dict[str, str]:
