@@ -190,7 +190,7 @@ def complete(
         other = one_hot(y, classes).repeat_interleave(each, -1) == 0
         costs = costs.masked_fill(other, torch.inf)
     means = part.solve()[1].flatten(1, 2)
-    best = torch.einsum("nk,nkhw->nhw", (-costs).softmax(-1), means).clamp(0, 1)
+    best = torch.where(known, x, torch.einsum("nk,nkhw->nhw", (-costs).softmax(-1), means).clamp(0, 1))
     drawn = Sample(config.beta, generator).answer(costs.expand(config.draws, *costs.shape)).argmax(-1)
     several = part.draw(config.directions, generator, y=drawn // each, z=drawn % each).clamp(0, 1)
     return Completions(best, representatives(several.transpose(0, 1), count))
@@ -275,6 +275,7 @@ def spoilt(x: Float[Tensor, "N H W"], generator: torch.Generator) -> dict[str, F
 # --- how well they are answered ---------------------------------------------------------------------------------------
 
 
+@torch.no_grad()
 def evaluate(model: GaussianMixture, config: Config, data: Data) -> dict[str, float]:
     from sklearn.metrics import roc_auc_score
     from sklearn.svm import SVC
@@ -314,6 +315,7 @@ def _squared_error(answer: Tensor, x: Tensor, known: Tensor) -> Float[Tensor, " 
     return ((answer - x).square() * unknown).sum((1, 2)) / unknown.sum((1, 2))
 
 
+@torch.no_grad()
 def figures(model: GaussianMixture, config: Config, data: Data) -> list[Any]:
     from ...report import Picture, confusion, images, landscape, mistakes
 
@@ -352,7 +354,8 @@ def figures(model: GaussianMixture, config: Config, data: Data) -> list[Any]:
                 "Unseen digits; their top half, which is all that the model is given; its best single answer; and ten different ones.",
                 images(halves, ["digit", "given", "best", *ten])),
         Picture("Any part", "The same model asked for other parts: what it is given, and beside it the best answer.",
-                images([torch.stack(row) for row in zip(*pairs, one, strict=True)], [*(name for part in parts() for name in (part, "")), "digit"])),
+                images([torch.stack(row) for row in zip(*pairs, one, strict=True)],
+                       [*(name for part in parts() for name in (part, "")), "digit"])),
         Picture("Had it been a …", "The top half of a digit, completed as if its label were 0, 1, 2, …: two parts are known.",
                 images([torch.cat([_hide(i, half)[None], row]) for i, row in zip(asked, forced, strict=True)], ["given", *names])),
         Picture("An image for a label", "Only the label is known; fourteen draws for each.", images(list(drawn), rows=names)),
