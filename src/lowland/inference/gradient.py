@@ -61,13 +61,12 @@ class GradientDescent(Solver):
         residual = space.norm(move) / rate
         if self.rate is not None:
             return GradientState(moved, after, new_slope, rate), Info(before, residual)
-        axes = tuple(range(z.ndim - len(space.shape), z.ndim))
-        bound = before + ((slope * move).sum(axes) if axes else slope * move) + 0.5 * space.norm(move).square() / rate
-        slack = 8 * torch.finfo(before.dtype).eps * before.abs().clamp_min(1)
-        taken = after <= bound + slack
-        z = torch.where(spread(taken, space), moved, z)
-        slope = torch.where(spread(taken, space), new_slope, slope)
-        rate = torch.where(taken, 1.1 * rate, 0.5 * rate)
+        bound = before + space.inner(torch.addcdiv(slope, move, eta, value=0.5), move)
+        rounding = 8 * torch.finfo(before.dtype).eps
+        taken = after <= torch.add(bound, before.abs(), alpha=rounding) + rounding
+        here = spread(taken, space)
+        z, slope = torch.where(here, moved, z), torch.where(here, new_slope, slope)
+        rate = rate * (0.5 + 0.6 * taken)
         return GradientState(z, torch.where(taken, after, before), slope, rate), Info(before, residual)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..energy import Energy
 from ..errors import SpaceError
 from .gradient import spread
-from .langevin import _check_settings, _noise, _uniform
+from .langevin import _check_settings, _noise, accept
 from .solver import Info, Solver
 
 
@@ -59,16 +59,16 @@ class HMC(Solver):
         space = energy.space
         push = self.rate * self.beta
         momentum = _noise(state.z, state.generator)
-        kinetic = 0.5 * space.norm(momentum).square()
+        kinetic = space.inner(momentum, momentum)
         z, energies = state.z, state.energy
         slope = state.slope
-        momentum = momentum - 0.5 * push * slope
+        momentum = torch.add(momentum, slope, alpha=-0.5 * push)
         for i in range(self.leapfrog):
             z = torch.add(z, momentum, alpha=self.rate)
             energies, slope = energy.value_and_gradient(z)
             momentum = torch.add(momentum, slope, alpha=-push if i + 1 < self.leapfrog else -0.5 * push)
-        log_ratio = self.beta * (state.energy - energies) + kinetic - 0.5 * space.norm(momentum).square()
-        taken = _uniform(log_ratio, state.generator).log() < log_ratio
+        log_ratio = self.beta * (state.energy - energies) + 0.5 * (kinetic - space.inner(momentum, momentum))
+        taken = accept(log_ratio, state.generator)
         here = spread(taken, space)
         moved = HMCState(
             torch.where(here, z, state.z),

@@ -91,16 +91,15 @@ class MALA(Solver):
         return MALAState(value, *energy.value_and_gradient(value), generator)
 
     def step(self, energy: Energy, state: MALAState) -> tuple[MALAState, Info]:
-        space, spread_rate = energy.space, self.rate
+        space = energy.space
         noise = _noise(state.z, state.generator)
-        proposal = state.z - spread_rate * state.slope + (2 * spread_rate / self.beta) ** 0.5 * noise
+        proposal = torch.add(state.z, state.slope, alpha=-self.rate)
+        proposal = proposal.add_(noise, alpha=(2 * self.rate / self.beta) ** 0.5)
         energies, slope = energy.value_and_gradient(proposal)
-        back = state.z - proposal + spread_rate * slope
-        log_ratio = -self.beta * (energies - state.energy)
-        log_ratio = (
-            log_ratio - self.beta / (4 * self.rate) * space.norm(back).square() + 0.5 * space.norm(noise).square()
-        )
-        taken = _uniform(log_ratio, state.generator).log() < log_ratio
+        back = torch.add(state.z - proposal, slope, alpha=self.rate)
+        log_ratio = self.beta * (state.energy - energies) + 0.5 * space.inner(noise, noise)
+        log_ratio = torch.sub(log_ratio, space.inner(back, back), alpha=self.beta / (4 * self.rate))
+        taken = accept(log_ratio, state.generator)
         here = spread(taken, space)
         moved = MALAState(
             torch.where(here, proposal, state.z),
@@ -120,6 +119,11 @@ def _check_settings(solver: Solver, rate: float, beta: float) -> None:
 
 def _noise(like: Tensor, generator: torch.Generator | None) -> Tensor:
     return torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
+
+
+def accept(log_ratio: Tensor, generator: torch.Generator | None) -> Tensor:
+    """True with probability min(1, exp(log_ratio)), for each sample: the Metropolis rule."""
+    return log_ratio > -torch.empty_like(log_ratio).exponential_(generator=generator)
 
 
 def _uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -1,9 +1,10 @@
 """Proximal gradient descent, for a smooth energy plus one with a kink.
 
     ISTA    z ← prox_{ηR}( z − η ∇S(z) ),              E = S + R
-    FISTA   the same from an extrapolated point; started afresh when it goes uphill
+    FISTA   the same from an extrapolated point, z + k/(k+3) (z − z_before); started afresh when it goes uphill
 
-Sources: Beck & Teboulle, SIAM J. Imaging Sciences 2 (2009); O'Donoghue & Candès, Found. Comput. Math. 15 (2015), for the
+Sources: Beck & Teboulle, SIAM J. Imaging Sciences 2 (2009); Chambolle & Dossal, J. Optim. Theory Appl. 166 (2015), for the
+extrapolation; O'Donoghue & Candès, Found. Comput. Math. 15 (2015), for the
 restart.
 """
 
@@ -73,7 +74,7 @@ class ISTA(Solver):
 class FISTAState(NamedTuple):
     z: Tensor  # (*B, *event)
     ahead: Tensor  # (*B, *event), the extrapolated point
-    momentum: Tensor  # (*B), t in Beck & Teboulle
+    moves: Tensor  # (*B), steps since the last restart
     rate: float
 
 
@@ -91,20 +92,16 @@ class FISTA(Solver):
 
     def init(self, energy: Energy, value: Tensor, generator: torch.Generator | None = None) -> FISTAState:
         batch = energy.space.batch_shape(value)
-        return FISTAState(value, value, value.new_ones(batch), _rate(self.rate, energy))
+        return FISTAState(value, value, value.new_zeros(batch), _rate(self.rate, energy))
 
     def step(self, energy: Energy, state: FISTAState) -> tuple[FISTAState, Info]:
         space = energy.space
         z, energies = _proximal_step(energy, state.ahead, state.rate)
-        move = z - state.z
-        product = (state.ahead - z) * move
-        axes = tuple(range(-len(space.shape), 0))
-        uphill = (product.sum(axes) if axes else product) > 0
-        momentum = torch.where(uphill, torch.ones_like(state.momentum), state.momentum)
-        following = 0.5 * (1 + (1 + 4 * momentum.square()).sqrt())
-        weight = torch.where(uphill, torch.zeros_like(momentum), (momentum - 1) / following)
-        ahead = z + spread(weight, space) * move
-        return FISTAState(z, ahead, following, state.rate), Info(energies, space.norm(z - state.ahead) / state.rate)
+        move, back = z - state.z, state.ahead - z
+        downhill = space.inner(back, move) <= 0
+        moves = downhill * (state.moves + 1)
+        ahead = torch.addcmul(z, spread(moves / (moves + 3), space), move)
+        return FISTAState(z, ahead, moves, state.rate), Info(energies, space.norm(back) / state.rate)
 
 
 def _rate(rate: float | None, energy: Energy) -> float:

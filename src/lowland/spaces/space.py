@@ -95,6 +95,13 @@ class Space:
         """The nearest point of the space."""
         return value
 
+    def inner(self, one: Tensor, other: Tensor) -> Tensor:
+        """Inner product of events: ``(*B, *shape)`` twice ``→ (*B)``."""
+        if len(self.shape) == 1:
+            return torch.linalg.vecdot(one, other)
+        product = one * other
+        return product.flatten(-len(self.shape)).sum(-1) if self.shape else product
+
     def norm(self, value: Tensor) -> Tensor:
         """Euclidean length of each event: ``(*batch, *shape) → (*batch)``."""
         if not self.shape:
