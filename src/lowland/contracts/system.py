@@ -58,13 +58,14 @@ def check_system(system: System, trainer: Any) -> None:
                 who,
                 f"training moves {name}, or it does not ask for gradients",
             )
-    figures = system.evaluate(model, config, data)
+    with torch.no_grad():  # as a run does
+        figures = system.evaluate(model, config, data)
+        pictures = list(system.figures(model, config, data))
     declared = {metric.name for metric in system.metrics}
     require(set(figures) == declared, who, f"reports the figures it declares: {sorted(set(figures) ^ declared)} differ")
     require(
         all(math.isfinite(value) for value in figures.values()), who, f"reports finite figures, got {dict(figures)}"
     )
-    pictures = list(system.figures(model, config, data))
     require(
         bool(pictures) and all(picture.title and picture.caption for picture in pictures),
         who,
