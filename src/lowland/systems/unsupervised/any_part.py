@@ -15,8 +15,11 @@ No collapse: exp(−E) integrates to one for all parameters, so what is lowered 
     onto one image, because its covariance is drawn towards its label's common one and has a floor.
 Sources: Ghahramani & Jordan, NIPS 6 (1994), for mixtures that learn and answer with any part missing; Hastie & Tibshirani, JRSS B 58
     (1996), for mixtures within classes; Friedman, JASA 84 (1989), for the shrinkage. Own: ten representatives of the draws.
-Expect: see `metrics` below and the ledger.
-Known failure: mirrored digits are hardly more surprising than real ones where the mirrored shape is a digit too (0, 1, 8).
+Expect: over seeds 0 to 2, on 360 unseen digits: 99.6 % of labels (99.4 to 99.7); bottom half from top half 0.0324 mean squared error,
+    where 10 nearest neighbours get 0.0361, and 0.52 of that for the best of ten answers; 12 s of one core for everything.
+Known failure: a mirrored digit surprises it little (AUROC 0.93), as several are digits too. Its posterior over components is too sure of
+    itself, as if neighbouring pixels told it things twice: hence β = ½ for the ten answers, and a 4 of which every fourth pixel is
+    given may become a confident 0. Its single best answer is blurred where two digits fit.
 
 Your own images: ``lowland train any_part --images FOLDER --classes 3``, with one sub-folder of images for each class.
 """
