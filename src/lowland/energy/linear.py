@@ -19,7 +19,8 @@ def _wide_vectors() -> bool:
     return hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
-_ONEDNN = _wide_vectors()
+#: Whether `linear` may use oneDNN here.
+ONEDNN = _wide_vectors()
 
 
 def linear(
@@ -35,6 +36,6 @@ def linear(
     inputs = (x, weight) if bias is None else (x, weight, bias)
     plain = all(one.dtype == torch.float32 and one.device.type == "cpu" for one in inputs)
     graph = torch.is_grad_enabled() and any(one.requires_grad for one in inputs)
-    if not _ONEDNN or not plain or graph or torch.compiler.is_compiling():
+    if not ONEDNN or not plain or graph or torch.compiler.is_compiling():
         return F.linear(x, weight, bias)
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")

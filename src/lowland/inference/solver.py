@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..energy import Energy
 from ..errors import DivergenceError, SpaceError
+from .compiled import Compiled
 
 #: How many steps pass between two looks at convergence: a look costs about as much as a step of a small energy.
 LOOK_EVERY = 8
@@ -149,7 +150,7 @@ def solve(
             )
         value = energy.space.project(value)
         if compile:
-            energy = _Compiled(energy)
+            energy = Compiled(energy)
         state = solver.init(energy, value, generator)
         rows = _Rows(value) if not unroll and len(batch) == 1 and energy.batch_shape in ((), batch) else None
         trajectory = [value.clone()] if record else []
@@ -226,60 +227,6 @@ class _Rows:
         if residual is not None and len(residual) == len(self.index):
             self.residual[self.index] = residual
         return self.value, self.residual
-
-
-class _Compiled(Energy):
-    """An energy whose value and slope are compiled; everything else is asked of the original."""
-
-    def __init__(self, energy: Energy) -> None:
-        super().__init__(**energy.spaces)
-        self.energy = energy
-        self._compiled = _compiled_slope(energy)
-
-    @property
-    def batch_shape(self) -> torch.Size:
-        return self.energy.batch_shape
-
-    def forward(self, **values: Any) -> Tensor:
-        return self.energy(**values)
-
-    def value_and_gradient(self, value: Tensor, name: str | None = None, **rest: Any) -> tuple[Tensor, Tensor]:
-        return self._compiled(value)
-
-    def prox(self, value: Tensor, step: float | Tensor) -> Tensor:
-        return self.energy.prox(value, step)
-
-    @property
-    def smooth(self) -> bool:
-        return self.energy.smooth
-
-    def composite(self) -> tuple[Energy, Energy | None]:
-        smooth, rough = self.energy.composite()
-        return _Compiled(smooth), rough
-
-    def quadratic_form(self, name: str | None = None, **rest: Any) -> Any:
-        return self.energy.quadratic_form(name, **rest)
-
-    def select(self, rows: Tensor) -> Energy:
-        return self.energy.select(rows)
-
-
-def _compiled_slope(energy: Energy) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    known = energy.__dict__.get("_compiled_slope")
-    if known is None:
-
-        def total(value: Tensor) -> tuple[Tensor, Tensor]:
-            energies = energy.value(value)
-            return energies.sum(), energies
-
-        slope = torch.func.grad(total, has_aux=True)
-
-        def value_and_gradient(value: Tensor) -> tuple[Tensor, Tensor]:
-            gradient, energies = slope(value)
-            return energies, gradient
-
-        known = energy.__dict__["_compiled_slope"] = torch.compile(value_and_gradient)
-    return known
 
 
 def _check_finite(energies: Tensor, solver: Solver, step: int, rows: _Rows | None) -> None:
