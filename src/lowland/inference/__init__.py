@@ -1,6 +1,7 @@
 """How to find an energy's low points."""
 
 from .active_set import ActiveSet
+from .adapt import adapt
 from .adjoint import implicit, minimiser
 from .admm import ADMM
 from .amortised import Amortisation, Amortised, amortise
@@ -13,6 +14,7 @@ from .hmc import HMC
 from .infer import infer, posterior
 from .langevin import MALA, Langevin
 from .proximal import FISTA, ISTA
+from .quality import Quality, how_good
 from .solver import Info, Solution, Solver, solve
 
 __all__ = [
@@ -32,12 +34,15 @@ __all__ = [
     "Info",
     "Langevin",
     "Newton",
+    "Quality",
     "Solution",
     "Solver",
     "TorchOptimizer",
+    "adapt",
     "amortise",
     "default_solver",
     "effective_sample_size",
+    "how_good",
     "implicit",
     "infer",
     "minimiser",

@@ -61,7 +61,7 @@ class GradientDescent(Solver):
         residual = space.norm(move) / rate
         if self.rate is not None:
             return GradientState(moved, after, new_slope, rate), Info(before, residual)
-        bound = before + space.inner(torch.addcdiv(slope, move, eta, value=0.5), move)
+        bound = before + space.inner(torch.addcdiv(slope, move, spread(rate, space), value=0.5), move)
         rounding = 8 * torch.finfo(before.dtype).eps
         taken = after <= torch.add(bound, before.abs(), alpha=rounding) + rounding
         here = spread(taken, space)

@@ -29,7 +29,7 @@ class HMCState(NamedTuple):
 
 @dataclass(frozen=True)
 class HMC(Solver):
-    """Hamiltonian Monte Carlo with leapfrog steps. Needs an unconstrained space.
+    """Hamiltonian Monte Carlo with leapfrog steps. Needs an unconstrained space; `adapt` finds a rate.
 
     Attributes:
         rate: Length ε > 0 of a leapfrog step, in units of z per unit of √mass (the mass is 1).

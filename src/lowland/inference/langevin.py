@@ -67,8 +67,8 @@ class MALAState(NamedTuple):
 class MALA(Solver):
     """Metropolis-adjusted Langevin: the same proposal, accepted or refused so that the density is exact.
 
-    Needs an unconstrained space. Tune the rate until about 57 % are accepted (Roberts & Rosenthal 1998), or wrap it in
-    `Adapted`.
+    Needs an unconstrained space. Tune the rate until about 57 % are accepted (Roberts & Rosenthal 1998), or let
+    `adapt` do it.
 
     Attributes:
         rate: η > 0, in units of z² per unit of energy.
