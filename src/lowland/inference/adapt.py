@@ -1,6 +1,6 @@
 """Tune a sampler's rate: another algorithm, wrapped around the one it tunes.
 
-    log η ← log η + k^{-0.6} ( accepted − target )
+    log η ← log η + 3 k^{-0.6} ( accepted − target )
 
 Source: Andrieu & Thoms, A tutorial on adaptive MCMC, Statistics and Computing 18 (2008), algorithm 2 (Robbins–Monro).
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -54,13 +54,13 @@ def adapt(
             f"adapt: wanted a sampler that accepts or refuses proposals (MALA, HMC), got {type(solver).__name__}."
         )
     target = target or (0.574 if isinstance(solver, MALA) else 0.651)
-    state = solver.init(energy, init, generator)
+    state: Any = solver.init(energy, init, generator)
     log_rate, tail = math.log(solver.rate), []
     for step in range(1, steps + 1):
         tuned = dataclasses.replace(solver, rate=math.exp(log_rate))
         state, info = tuned.step(energy, state)
         accepted = 0.0 if info.accepted is None else float(info.accepted.nan_to_num().mean())
-        log_rate += step**-0.6 * (accepted - target)
+        log_rate += 3 * step**-0.6 * (accepted - target)
         if 2 * step > steps:
             tail.append(log_rate)
     settled = sum(tail) / len(tail) if tail else log_rate
