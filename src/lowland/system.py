@@ -90,6 +90,8 @@ class System:
         unknown: The variable that ``infer`` looks for by default.
         embed: ``embed(energy, values) → (N, D)``: a vector for each input; absent if the system has none.
         read: ``read(paths, config) → {variable: tensor}`` for inputs that the general reader can't turn into ``observed``.
+        fill: ``fill(energy, config, known, count, generator) → (N, count, *event)``: the best value of ``observed`` given a
+            `Partial` of it, other variables, or both; several different ones for ``count > 1``. Without it they are searched for.
         tell: ``tell(energy, values, solution) → one text a sample``; the default prints the label or the numbers.
     """
 
@@ -110,6 +112,7 @@ class System:
     unknown: str | None = "y"
     embed: Callable[[Any, Mapping[str, Tensor]], Tensor] | None = None
     read: Callable[[list[str], Any], Mapping[str, Tensor]] | None = None
+    fill: Callable[[Any, Any, Mapping[str, Any], int, Any], Tensor] | None = None
     tell: Callable[[Any, Mapping[str, Tensor], Any], list[str]] | None = None
     module: str = ""
 

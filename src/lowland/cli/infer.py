@@ -33,7 +33,7 @@ def run(arguments: list[str]) -> int:
         "--hide", metavar="PART", help="hide bottom, top, left, right or ROWS,COLUMNS (2:6,3:7) and fill it in"
     )
     parser.add_argument(
-        "--samples", type=int, metavar="N", help="this many answers to each question, from different starts"
+        "--samples", type=int, metavar="N", help="this many answers to each question, drawn or from different starts"
     )
     parser.add_argument("--seed", type=int, default=0, help="begins the random starts (default: 0)")
     parser.add_argument("--out", metavar="FOLDER", help="write pictures here instead of drawing them")
@@ -85,6 +85,9 @@ def _solve(model: Model, unknown: str, known: dict[str, Tensor], options: Any) -
             raise UsageError(f"--hide: {unknown} ({space!r}) is not a picture that was given.")
         mask = inputs.hidden(options.hide, *picture[1:]).expand(picture).reshape(space.shape).to(options.device)
         asked[unknown] = Partial(known[unknown], ~mask)
+    fill = model.system.fill if unknown == model.system.observed else None
+    if fill is not None:
+        return _filled(model, fill, unknown, asked, options)
     if options.samples and space.kind == "float":
         generator = torch.Generator().manual_seed(options.seed)
         count = len(next(iter(known.values())))
@@ -98,6 +101,25 @@ def _solve(model: Model, unknown: str, known: dict[str, Tensor], options: Any) -
         asked["reduction"] = Sample(1.0)
         torch.manual_seed(options.seed)
     return model.infer(unknown, **asked)
+
+
+def _filled(model: Model, fill: Any, unknown: str, asked: dict[str, Any], options: Any) -> Solution:
+    """Answers of a system that need no search."""
+    import torch
+
+    from ..energy import Partial
+    from ..inference import Solution
+
+    count = _wanted(options.samples)
+    each = {
+        name: Partial(value.value[::count], value.known) if isinstance(value, Partial) else value[::count]
+        for name, value in asked.items()
+    }
+    generator = torch.Generator().manual_seed(options.seed)
+    with torch.no_grad():
+        value = fill(model.energy, model.config, each, count, generator).flatten(0, 1)
+    energy = model.score(**{**asked, unknown: value})
+    return Solution(value, energy, torch.ones_like(energy, dtype=torch.bool), 1, {})
 
 
 def _tell(

@@ -6,12 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
 from ..errors import UsageError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..train import Model
 
 
@@ -38,12 +37,16 @@ def read(model: Model, paths: Sequence[str], invert: bool = False) -> tuple[dict
         DataError: If a file can't be read as what the system observes.
         UsageError: If the system observes nothing that files can hold.
     """
+    import torch
+
     from ..data import read_images, read_table
 
     if not paths:
         return {}, []
     system = model.system
     if system.read is not None:
+        if invert:
+            raise UsageError(f"--invert: {system.name} reads its inputs in its own way; leave --invert out.")
         values = dict(system.read(list(paths), model.config))
         count = len(next(iter(values.values())))
         return values, list(paths) if len(paths) == count else [f"sample {i}" for i in range(count)]
@@ -87,6 +90,8 @@ def given(model: Model, words: Sequence[str]) -> dict[str, Tensor]:
 
 
 def _value(model: Model, name: str, text: str) -> Tensor:
+    import torch
+
     space = model.energy.spaces[name]
     if text.endswith(".npy"):
         from ..data import read_table
@@ -113,6 +118,8 @@ def hidden(word: str, height: int, width: int) -> Tensor:
     Raises:
         UsageError: If the word says neither, or nothing would be hidden.
     """
+    import torch
+
     halves = {
         "bottom": (slice(height // 2, None), slice(None)),
         "top": (slice(None, height // 2), slice(None)),

@@ -8,6 +8,7 @@ address is known. Beside the sets: reading one's own files, splitting, patches a
 from .datafile import DataFile, Edition, FileState
 from .dataset import Dataset
 from .files import image_folder, read_images, read_table
+from .framing import frame_ink
 from .labelled import Labelled, labelled_images
 from .patches import Whitening, extract_patches, whiten_images
 from .registry import Row, dataset, datasets, describe, listing, load, verify
@@ -30,6 +31,7 @@ __all__ = [
     "holdout",
     "read_images",
     "image_folder",
+    "frame_ink",
     "labelled_images",
     "Labelled",
     "read_table",

@@ -4,6 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
+from lowland import Partial
 from lowland.errors import DataError
 from lowland.system import find
 from lowland.systems.unsupervised import any_part
@@ -61,6 +62,25 @@ def test_images_drawn_for_a_label_are_no_surprise(trained):
     model, config, data = trained
     drawn = draw(model, torch.arange(10).repeat_interleave(10), config)
     assert surprise(model, drawn).median() < surprise(model, data.test["x"]).median() + 10
+
+
+def test_a_part_is_filled_in_from_a_drawing_of_any_size(trained, tmp_path):
+    model, config, data = trained
+    x = data.test["x"][:2]
+    for number, image in enumerate(x):
+        page = Image.new("L", (120, 100), 255)
+        ink = Image.fromarray((255 * (1 - image)).byte().numpy()).resize((64, 64), Image.Resampling.NEAREST)
+        page.paste(ink, (10 + 20 * number, 25))
+        page.save(tmp_path / f"{number}.png")
+    found = any_part.read([str(tmp_path)], config)["x"]
+    assert torch.equal(model.marginalize("z").table("y", x=found).argmin(-1), data.test["y"][:2])
+    half = parts()["bottom"].expand(2, -1, -1)
+    generator = torch.Generator().manual_seed(0)
+    assert any_part.fill(model, config, {"x": Partial(x, half)}, 1, generator).shape == (2, 1, 8, 8)
+    several = any_part.fill(model, config, {"x": Partial(x, half), "y": data.test["y"][:2]}, 3, generator)
+    assert several.shape == (2, 3, 8, 8) and torch.equal(several[:, 1, :4], x[:, :4])
+    threes = any_part.fill(model, config, {"y": torch.tensor([3])}, 20, generator)[0]
+    assert (model.marginalize("z").table("y", x=threes).argmin(-1) == 3).float().mean() > 0.9
 
 
 def test_representatives_are_samples_that_cover_every_cluster():

@@ -7,11 +7,11 @@
 
 Nothing is trained for one of these questions: each is answered by marginalising what is neither known nor asked for. The best
 single completion is the mean of what is left; several different ones are drawn from it (z first, then the image along the widest
-directions of its component), and ten that represent a hundred draws are the centres of k-means among them.
+directions of its component), and ten that represent all draws are the centres of k-means among them.
 
 Training: expectation-maximisation of the joint energy for each label, on the images and slightly distorted copies, from several
     starts whose mixtures are averaged (strategy A1 by way of C1: the partition function is known).
-No collapse: exp(−E) integrates to one for all parameters, so what is lowered at the data is raised elsewhere; a component can't shrink
+No collapse: the mixture integrates to one for all parameters, so what is lowered at the data is raised elsewhere; a component can't shrink
     onto one image, because its covariance is drawn towards its label's common one and has a floor.
 Sources: Ghahramani & Jordan, NIPS 6 (1994), for mixtures that learn and answer with any part missing; Hastie & Tibshirani, JRSS B 58
     (1996), for mixtures within classes; Friedman, JASA 84 (1989), for the shrinkage. Own: ten representatives of the draws.
@@ -21,13 +21,15 @@ Known failure: a mirrored digit surprises it little (AUROC 0.93), as several are
     itself, as if neighbouring pixels told it things twice: hence β = ½ for the ten answers, and a 4 of which every fourth pixel is
     given may become a confident 0. Its single best answer is blurred where two digits fit.
 
-Your own images: ``lowland train any_part --images FOLDER --classes 3``, with one sub-folder of images for each class.
+Your own images: ``lowland train any_part --images FOLDER --classes 3``, with one sub-folder of images for each class. Ask a run with
+``lowland infer RUN seven.png``, ``lowland infer RUN seven.png --hide bottom --samples 5``, ``lowland infer RUN --unknown x --given y=3
+--samples 5`` and ``lowland score RUN seven.png``; the ink is found wherever it is on the picture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -35,7 +37,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from ...data import dataset, holdout, image_folder, load, random_affine
+from ...data import dataset, frame_ink, holdout, image_folder, load, random_affine, read_images
 from ...energy import CompletedMixture, GaussianMixture, Partial, Sample
 from ...errors import DataError
 from ...objectives import expectation_maximization
@@ -265,6 +267,24 @@ def draw(
     return part.draw(config.whole_directions, generator, y=y, z=z).clamp(0, 1)
 
 
+def fill(
+    energy: GaussianMixture, config: Config, known: Mapping[str, Any], count: int, generator: torch.Generator
+) -> Float[Tensor, "N K H W"]:
+    """The best image that agrees with what is known, or several different ones."""
+    x, y = known.get("x"), known.get("y")
+    if x is None:
+        blank = torch.zeros(len(known["y"]), SIDE, SIDE)
+        x, config = Partial(blank, blank > 0), replace(config, directions=config.whole_directions)
+    config = replace(config, draws=max(config.draws, 10 * count))
+    found = complete(energy, x.value, x.known, config, y=y, count=count, generator=generator)
+    return found.several if count > 1 else found.best.unsqueeze(1)
+
+
+def read(paths: list[str], config: Config) -> dict[str, Tensor]:
+    """A person's own digits: dark or bright ink, anywhere on the picture."""
+    return {"x": torch.stack([frame_ink(image, SIDE) for path in paths for image in read_images([path])["x"]])}
+
+
 def spoilt(x: Float[Tensor, "N H W"], generator: torch.Generator) -> dict[str, Float[Tensor, "N H W"]]:
     """Images that are no digits, each made from a digit; all but the mirrored ones have lost its shape."""
     order = torch.rand(x.flatten(1).shape, generator=generator).argsort(1)
@@ -397,6 +417,8 @@ register(
         evaluate=evaluate,
         figures=figures,
         embed=embed,
+        fill=fill,
+        read=read,
         metrics=(
             Metric("label_accuracy", "higher", gate=99.0, gate_source="own", unit="%", about="The label from the image."),
             Metric("bottom_half_mse", "lower", gate=0.0345, gate_source="own: a forest made for just this question gets 0.0336",
