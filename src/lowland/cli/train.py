@@ -204,7 +204,7 @@ def _parse(parser: Any, rest: list[str]) -> Any:
         for word in rest
     ]
     with _sentences(parser.prog):
-        return parser.instantiate_classes(parser.parse_args(_underscored(parser, rest)))
+        return parser.parse_args(_underscored(parser, rest))
 
 
 def _underscored(parser: Any, words: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -101,11 +102,9 @@ class IndexedBatches:
     """A `Dataset` that can be indexed, through torchdata's loader (workers, collation) in an order of ours."""
 
     def __init__(self, dataset: Dataset, order: Order, device: torch.device, **options: Any) -> None:
-        from torchdata.stateful_dataloader import StatefulDataLoader
-
         self.order, self.device = order, device
         self._plan: list[tuple[Tensor, Tensor, float]] = []
-        self._loader = StatefulDataLoader(dataset, batch_sampler=_Planned(self._plan), **options)
+        self._loader = _stateful(dataset, batch_sampler=_Planned(self._plan), **options)
 
     def __len__(self) -> int:
         return len(self.order)
@@ -194,10 +193,8 @@ def batches(
     if isinstance(data, DataLoader):
         return _from_loader(data, device, order)
     if isinstance(data, IterableDataset):
-        from torchdata.stateful_dataloader import StatefulDataLoader
-
         _alone(processes)
-        return StreamedBatches(StatefulDataLoader(data, batch_size=batch_size, drop_last=drop_last), device)
+        return StreamedBatches(_stateful(data, batch_size=batch_size, drop_last=drop_last), device)
     order |= {"shuffle": shuffle, "drop_last": drop_last}
     if isinstance(data, Tensor | Mapping | tuple | list):
         return TensorBatches(data, Order(_length(data), batch_size, **order), device)
@@ -259,7 +256,16 @@ def _from_loader(loader: DataLoader, device: torch.device, order: dict[str, Any]
         options |= {"batch_size": loader.batch_size, "drop_last": loader.drop_last}
     else:
         options |= {"batch_sampler": loader.batch_sampler}
-    return StreamedBatches(StatefulDataLoader(loader.dataset, **options), device)
+    return StreamedBatches(_stateful(loader.dataset, **options), device)
+
+
+def _stateful(dataset: Any, **options: Any) -> Any:
+    """torchdata's loader, whose position can be saved."""
+    from torchdata.stateful_dataloader import StatefulDataLoader
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="'set_vital' is deprecated")  # torchdata calls what torch gave up
+        return StatefulDataLoader(dataset, **options)
 
 
 def _alone(processes: int) -> None:

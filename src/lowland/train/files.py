@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,12 +33,12 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
         _flush(path.parent)
     except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
+        _forget(temporary)
         raise CheckpointError(
             f"{path}: could not be written, {reason(error)}; what was there before is kept."
         ) from error
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _forget(temporary)
         raise
 
 
@@ -47,9 +49,12 @@ def replace_text(path: Path, text: str) -> None:
 
 def reason(error: Exception) -> str:
     """What the operating system said, with what to do where that is known."""
-    number = getattr(error, "errno", None)
-    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in str(error):
-        return f"the disk is full or a quota is reached ({os.strerror(number or errno.ENOSPC)}): free some space or choose another --out"
+    told = re.search(r"os error (\d+)", str(error))  # how safetensors passes it on
+    number = int(told[1]) if told else getattr(error, "errno", None)
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return (
+            f"the disk is full or a quota is reached ({os.strerror(number)}): free some space or choose another --out"
+        )
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"it may not be written ({os.strerror(number)}): choose another --out"
     return (os.strerror(number) if number else str(error)).rstrip(".")
@@ -61,6 +66,11 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _forget(path: Path) -> None:
+    with contextlib.suppress(OSError):  # where its folder is no folder it was never there
+        path.unlink()
 
 
 def _mask() -> int:

@@ -85,16 +85,16 @@ def record(
         raise UsageError("--record: a run cut short by --steps is no result; leave out one of the two.")
     if settings.devices > 1:
         raise UsageError("--record: figures are recorded with one process; leave out --devices.")
-    finished: list[Run] = []
+    found: list[dict[str, Any]] = []
     first = None
-    while not finished or len(finished) < _wanted(seeds, finished[0]):
-        one = execute(system, config, dataclasses.replace(settings, seed=settings.seed + len(finished)), shown=shown)
+    while not found or len(found) < _wanted(seeds, found[0]["seconds"]):
+        one = execute(system, config, dataclasses.replace(settings, seed=settings.seed + len(found)), shown=shown)
         drawn = finish(one)
-        first = drawn if not finished else first
-        finished.append(_light(one))
+        first = first if found else drawn
+        found.append(one.result)
     path = _folder(results) / system.name / f"{settings.preset}.json"
     command = list(command) or ["lowland", "train", system.name, "--preset", settings.preset, "--record"]
-    entry = _entry(finished, command, {**_reasons(path), **(why or {})})
+    entry = _entry(system, found, command, {**_reasons(path), **(why or {})})
     files.replace_text(path, json.dumps(entry, indent=2, ensure_ascii=False) + "\n")
     return path, entry, first
 
@@ -169,24 +169,21 @@ def read(result: str | Path) -> dict[str, Any]:
     return entry
 
 
-def _wanted(seeds: int | None, first: Run) -> int:
+def _wanted(seeds: int | None, seconds: float) -> int:
     if seeds is not None:
         if seeds < 1:
             raise UsageError(f"--seeds: wanted at least 1, got {seeds}.")
         return seeds
-    return SEEDS if first.result["seconds"] < LONG else 1
+    return SEEDS if seconds < LONG else 1
 
 
-def _light(finished: Run) -> Run:
-    """Without model and data, which the ledger has no use for."""
-    return dataclasses.replace(finished, model=None, data=None)  # type: ignore[arg-type]
-
-
-def _entry(runs: Sequence[Run], command: Sequence[str], why: Mapping[str, str]) -> dict[str, Any]:
-    first = runs[0].result
+def _entry(
+    system: System, found: Sequence[dict[str, Any]], command: Sequence[str], why: Mapping[str, str]
+) -> dict[str, Any]:
+    first = found[0]
     metrics = []
-    for index, metric in enumerate(runs[0].system.metrics):
-        values = [one.result["metrics"][index]["value"] for one in runs]
+    for index, metric in enumerate(system.metrics):
+        values = [one["metrics"][index]["value"] for one in found]
         value = math.fsum(values) / len(values)
         line = {**first["metrics"][index], "value": value, "runs": values, "met": metric.met(value)}
         del line["unit"]  # the gallery has it
@@ -199,10 +196,10 @@ def _entry(runs: Sequence[Run], command: Sequence[str], why: Mapping[str, str]) 
         "preset": first["preset"],
         "command": shlex.join(command),
         "recorded": time.strftime("%Y-%m-%d"),
-        "seconds": round(math.fsum(one.result["seconds"] for one in runs) / len(runs), 1),
+        "seconds": round(math.fsum(one["seconds"] for one in found) / len(found), 1),
         "device": first["device"],
         "versions": first["versions"],
-        "seeds": [one.result["seed"] for one in runs],
+        "seeds": [one["seed"] for one in found],
         "config": first["config"],
         "data": first["data"],
         "metrics": metrics,

@@ -22,36 +22,35 @@ REFRESH = 0.25
 
 
 class MetricsLog:
-    """``metrics.jsonl``: one JSON object a line, each flushed; without a path it writes nothing."""
+    """``metrics.jsonl``: one JSON object a line, on the disk as soon as it is written.
+
+    Args:
+        path: The file; ``None`` writes nothing.
+        keep: Bytes of it that stay; what a killed run wrote after its last checkpoint is cut off.
+    """
 
     def __init__(self, path: Path | None, keep: int = 0) -> None:
-        """Args:
-        path: The file.
-        keep: Bytes of it that stay; what a killed run wrote after its last checkpoint is cut off.
-        """
-        self.path = path
-        self._file = None
+        self.path, self.bytes = path, keep
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a", encoding="utf-8")
-            self._file.truncate(keep)
+            with path.open("ab") as file:
+                file.truncate(keep)
 
     def write(self, line: Mapping[str, Any]) -> None:
-        if self._file is not None:
-            try:
-                self._file.write(json.dumps(line) + "\n")
-                self._file.flush()
-            except OSError as error:
-                raise CheckpointError(f"{self.path}: could not be written, {reason(error)}.") from error
+        """Add a line.
 
-    @property
-    def bytes(self) -> int:
-        return self._file.tell() if self._file is not None else 0
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        Raises:
+            CheckpointError: If the disk refuses.
+        """
+        if self.path is None:
+            return
+        text = (json.dumps(line) + "\n").encode()
+        try:
+            with self.path.open("ab") as file:
+                file.write(text)
+        except OSError as error:
+            raise CheckpointError(f"{self.path}: could not be written, {reason(error)}.") from error
+        self.bytes += len(text)
 
 
 class Record(NamedTuple):
@@ -75,6 +74,7 @@ class Window:
         self.stage, self.reduce = stage, reduce
         self._records: list[Record] = []
         self.seen: dict[str, list[float]] = {}
+        self.latest: dict[str, float] = {}
 
     def add(self, record: Record) -> None:
         self._records.append(record)
@@ -102,10 +102,17 @@ class Window:
         self._records.clear()
 
     def means(self) -> dict[str, float]:
-        """The mean of each term since the last time this was asked."""
-        means = {name: math.fsum(values) / len(values) for name, values in self.seen.items()}
-        self.seen = {}
-        return means
+        """The mean of each term since the last time this was asked; if there was none since, what was said then."""
+        if self.seen:
+            self.latest = {name: math.fsum(values) / len(values) for name, values in self.seen.items()}
+            self.seen = {}
+        return self.latest
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seen": self.seen, "latest": self.latest}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.seen, self.latest = state["seen"], state["latest"]
 
     def _sentence(self, record: Record, bad: list[str], value: float) -> str:
         # the total is never the news when one of its parts is the cause
@@ -114,23 +121,22 @@ class Window:
         if record.indices is not None:
             shown = ", ".join(map(str, record.indices[:8].tolist()))
             text += f" on the batch of samples {shown}{', …' if len(record.indices) > 8 else ''}"
-        if spoilt := _spoilt(record.value):
+        if spoilt := _spoilt(record.value, record.indices):
             return f"{text}; {spoilt}: repair the data."
         return f"{text}; its data are finite: try a smaller rate, or clip the gradient."
 
 
-def _spoilt(batch: Any, name: str = "the batch") -> str | None:
-    """Which variable of a batch is not finite, and where."""
+def _spoilt(batch: Any, indices: Tensor | None, name: str = "the data") -> str | None:
+    """Which variable of a batch is not finite, and in which samples."""
     if isinstance(batch, Tensor):
         if not batch.is_floating_point() or bool(torch.isfinite(batch).all()):
             return None
-        rows = torch.isfinite(batch).reshape(len(batch), -1).all(1).logical_not().nonzero()[:, 0]
-        return f"{name} is not finite in row {', '.join(map(str, rows[:5].tolist()))} of the batch"
-    if isinstance(batch, Mapping):
-        return next(filter(None, (_spoilt(value, str(key)) for key, value in batch.items())), None)
-    if isinstance(batch, tuple | list):
-        return next(filter(None, (_spoilt(value, f"variable {i}") for i, value in enumerate(batch))), None)
-    return None
+        rows = torch.isfinite(batch).reshape(len(batch), -1).all(1).logical_not().nonzero()[:5, 0].cpu()
+        what = "sample" if indices is not None and len(indices) == len(batch) else "row"
+        numbers = indices[rows] if indices is not None and what == "sample" else rows
+        return f"{name} is not finite in {what} {', '.join(map(str, numbers.tolist()))}"
+    parts = batch.items() if isinstance(batch, Mapping) else enumerate(batch) if isinstance(batch, tuple | list) else ()
+    return next(filter(None, (_spoilt(part, indices, f"variable {key!r}") for key, part in parts)), None)
 
 
 class Bar:

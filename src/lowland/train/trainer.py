@@ -513,7 +513,7 @@ class _Loop:
                 "players": {turn.player.name: turn.state_dict() for turn in self.turns},
                 "loader": self.source.state_dict(),
                 "transform": self.generator.get_state(),
-                "seen": self.window.seen,
+                "window": self.window.state_dict(),
                 "figures": self.figures,
                 "best": self.best,
                 "training": [module.training for turn in self.turns for module in turn.modules],
@@ -537,7 +537,8 @@ class _Loop:
             for name, held in turn.player.memory.items():
                 held.load_state_dict(cut["memory"][f"{turn.player.name}/{name}"])
         self.step, self.epoch, self.position = cut["step"], cut["epoch"], cut["position"]
-        self.window.seen, self.figures, self.best = cut["seen"], cut["figures"], cut["best"]
+        self.window.load_state_dict(cut["window"])
+        self.figures, self.best = cut["figures"], cut["best"]
         self.generator.set_state(cut["transform"])
         if self.position:
             self.source.load_state_dict(cut["loader"])
