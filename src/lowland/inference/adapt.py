@@ -59,7 +59,7 @@ def adapt(
     for step in range(1, steps + 1):
         tuned = dataclasses.replace(solver, rate=math.exp(log_rate))
         state, info = tuned.step(energy, state)
-        accepted = 0.0 if info.accepted is None else float(info.accepted.nan_to_num().mean())
+        accepted = 0.0 if info.accepted is None else float(info.accepted.double().mean())
         log_rate += 3 * step**-0.6 * (accepted - target)
         if 2 * step > steps:
             tail.append(log_rate)

@@ -76,4 +76,4 @@ class HMC(Solver):
             torch.where(here, slope, state.slope),
             state.generator,
         )
-        return moved, Info(state.energy, accepted=taken.to(energies.dtype))
+        return moved, Info(state.energy, accepted=taken)

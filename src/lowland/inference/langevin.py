@@ -96,9 +96,9 @@ class MALA(Solver):
         proposal = torch.add(state.z, state.slope, alpha=-self.rate)
         proposal = proposal.add_(noise, alpha=(2 * self.rate / self.beta) ** 0.5)
         energies, slope = energy.value_and_gradient(proposal)
-        back = torch.add(state.z - proposal, slope, alpha=self.rate)
-        log_ratio = self.beta * (state.energy - energies) + 0.5 * space.inner(noise, noise)
-        log_ratio = torch.sub(log_ratio, space.inner(back, back), alpha=self.beta / (4 * self.rate))
+        # log q(z|z′) − log q(z′|z) = uᵀ(ξ − u/2) with u = √(ηβ/2) (∇E(z) + ∇E(z′))
+        u = (0.5 * self.rate * self.beta) ** 0.5 * (state.slope + slope)
+        log_ratio = space.inner(u, torch.sub(noise, u, alpha=0.5)).add(state.energy - energies, alpha=self.beta)
         taken = accept(log_ratio, state.generator)
         here = spread(taken, space)
         moved = MALAState(
@@ -107,7 +107,7 @@ class MALA(Solver):
             torch.where(here, slope, state.slope),
             state.generator,
         )
-        return moved, Info(state.energy, accepted=taken.to(energies.dtype))
+        return moved, Info(state.energy, accepted=taken)
 
 
 def _check_settings(solver: Solver, rate: float, beta: float) -> None:

@@ -32,7 +32,7 @@ class Info(NamedTuple):
     Attributes:
         energy: ``(*B)``, where the step began.
         residual: ``(*B)``, 0 exactly at a solution, in units of the slope; ``None`` for a sampler, which never arrives.
-        accepted: ``(*B)``, the fraction of proposals taken, for solvers that propose.
+        accepted: ``(*B)`` booleans, whether the proposal was taken, for solvers that propose.
     """
 
     energy: Tensor
@@ -186,7 +186,7 @@ def solve(
     if residual is not None:
         found["residual"] = residual
     if accepted:
-        found["acceptance"] = torch.stack([rate.mean() for rate in accepted]).mean()
+        found["acceptance"] = torch.stack(accepted).to(energies.dtype).mean()
     if trajectory:
         found["trajectory"] = torch.stack(trajectory)
     converged = torch.zeros(batch, dtype=torch.bool, device=value.device) if residual is None else residual <= tol
