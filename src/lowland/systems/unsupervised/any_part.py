@@ -125,6 +125,7 @@ def train(model: GaussianMixture, config: Config, data: Data, trainer: Any) -> N
     x, y = data.train["x"].double(), data.train["y"]
 
     def fit() -> None:
+        histories = []
         for start in range(config.starts):
             copies = random_affine(
                 x.repeat(config.copies, 1, 1),
@@ -141,16 +142,17 @@ def train(model: GaussianMixture, config: Config, data: Data, trainer: Any) -> N
                 own = labels == label
                 mixture = GaussianMixture(Real(SIDE, SIDE), z=Categorical(config.components)).double()
                 begin = _clusters(every[own], config.components, trainer.generator)
-                history = expectation_maximization(
+                histories.append(expectation_maximization(
                     mixture, every[own], begin, weights=weights[own],
                     steps=config.steps, floor=config.floor, shrinkage=config.shrinkage,
-                )  # fmt: skip
-                trainer.log(start=start, label=label, free_energy=history[-1])
+                ))  # fmt: skip
                 place = slice(start * config.components, (start + 1) * config.components)
                 with torch.no_grad():
                     model.means[label, place] = mixture.means.float()
                     model.whitening[label, place] = mixture.whitening.float()
                     model.log_weights[label, place] = mixture.log_weights.float() + (y == label).float().mean().log()
+        for free_energy in torch.tensor(histories).mean(0).tolist():
+            trainer.log(free_energy=free_energy)
 
     trainer.once("expectation_maximization", fit)
 
@@ -375,24 +377,25 @@ def figures(model: GaussianMixture, config: Config, data: Data) -> list[Any]:
     return [
         Picture("The other half",
                 "Unseen digits; their top half, which is all that the model is given; its best single answer; and ten different ones.",
-                images(halves, ["digit", "given", "best", *ten])),
+                images(halves, ["digit", "given", "best", *ten], tile=0.58)),
         Picture("Any part", "The same model asked for other parts: what it is given, and beside it the best answer.",
                 images([torch.stack(row) for row in zip(*pairs, one, strict=True)],
-                       [*(name for part in parts() for name in (part, "")), "digit"])),
+                       [*(name for part in parts() for name in (part, "")), "digit"], tile=0.58)),
         Picture("Had it been a …", "The top half of a digit, completed as if its label were 0, 1, 2, …: two parts are known.",
-                images([torch.cat([_hide(i, half)[None], row]) for i, row in zip(asked, forced, strict=True)], ["given", *names])),
+                images([torch.cat([_hide(i, half)[None], row]) for i, row in zip(asked, forced, strict=True)],
+                       ["given", *names], tile=0.68)),
         Picture("An image for a label", "Only the label is known; fourteen draws for each.", images(list(drawn), rows=names)),
         Picture("The landscape",
                 "The free energy F(x) on the plane through three unseen digits (its coordinates are distances from the first, in pixels of "
                 "full ink); the dots are the shadows of all unseen digits.",
                 landscape(free_energy, "x", plane=one[corners], data=x, labels=y, names=names, unit="nat",
                           axes_names=(f"from a {first} to a {second}", f"towards a {third}"))),
-        Picture("Surprise", "Above the least surprising of the unseen digits, below the most surprising, with their free energy in nats.",
-                images([x[extreme[:10]], x[extreme[10:]]], [f"{heights[row]:.0f}" for row in extreme])),
-        Picture("What is not a digit", "One unseen digit of each label and what became of it, with its free energy in nats.",
-                images(list(strange.values()), heard, rows=[name.replace("_", ", ") for name in strange])),
         Picture("Nearest neighbours", "Unseen digits, and the ten training images that the same components know best.",
                 images(alike, ["digit", *ten])),
+        Picture("Surprise", "Above the least surprising of the unseen digits, below the most surprising, with their free energy in nats.",
+                images([x[extreme[:10]], x[extreme[10:]]], [f"{heights[row]:.0f}" for row in extreme], tile=0.74)),
+        Picture("What is not a digit", "One unseen digit of each label and what became of it, with its free energy in nats.",
+                images(list(strange.values()), heard, rows=[name.replace("_", ", ") for name in strange])),
         Picture("Confusions", "Rows are the truth, columns the answer.", confusion(counts, names)),
         Picture("Nearest mistakes", "Truth → answer, and by how many nats the answer was lower.",
                 mistakes(x, y, costs.argmin(-1), costs, labels=names)),
