@@ -18,6 +18,7 @@ from lowland.inference import (
     GradientDescent,
     Langevin,
     Newton,
+    TorchOptimizer,
     default_solver,
     effective_sample_size,
     solve,
@@ -63,6 +64,16 @@ def test_samples_that_have_converged_stop_costing():
     assert found.converged.all()
     assert sizes[0] == 64 and sizes[-2] == 4 and sizes[-1] == 64
     torch.testing.assert_close(found.value, torch.ones(64, 2), atol=1e-3, rtol=0)
+
+
+def test_an_optimiser_with_a_state_of_its_own_keeps_all_its_rows():
+    start = torch.ones(8, 2)
+    start[0] = 30.0
+    energy = Function(lambda x: (x - 1).square().sum(-1), x=Real(2))
+    solver = TorchOptimizer(lambda tensors: torch.optim.SGD(tensors, lr=0.1, momentum=0.3))
+    found = solve(solver, energy, start, steps=500, tol=1e-3)
+    assert found.converged.all()
+    torch.testing.assert_close(found.value, torch.ones(8, 2), atol=1e-3, rtol=0)
 
 
 def test_dropping_rows_changes_no_answer():

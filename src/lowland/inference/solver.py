@@ -47,7 +47,8 @@ class Solver:
     that is not a tensor is shared by the batch.
     """
 
-    #: Why this solver is left out of a conformance check, by the check's name (`lowland.contracts.check_solver`).
+    #: Why this solver is left out of something: of a conformance check ("unroll", see `lowland.contracts.check_solver`), or
+    #: of dropping converged samples on the way ("compaction").
     exempt: ClassVar[Mapping[str, str]] = {}
     #: How many steps pass between two looks at convergence; 1 for a solver whose few steps are large.
     look_every: ClassVar[int] = LOOK_EVERY
@@ -152,7 +153,8 @@ def solve(
         if compile:
             energy = Compiled(energy)
         state = solver.init(energy, value, generator)
-        rows = _Rows(value) if not unroll and len(batch) == 1 and energy.batch_shape in ((), batch) else None
+        separable = len(batch) == 1 and energy.batch_shape in ((), batch) and "compaction" not in solver.exempt
+        rows = _Rows(value) if separable and not unroll else None
         trajectory = [value.clone()] if record else []
         accepted: list[Tensor] = []
         info, taken = None, 0
