@@ -89,6 +89,14 @@ def _check_minimum(solver: Solver, energy: Energy, start: Tensor, lowest: Tensor
     require(bool(found.converged.all()), who, f"says that it has converged (residual {found.info.get('residual')})")
     close(found.value, lowest, who, "finds the lowest point of a convex energy", 1e-5)
     close(found.energy, energy.value(found.value), who, "reports the energy where it stopped", 1e-10)
+    alone = torch.cat([start[:1] + 10, lowest[1:]])
+    close(
+        solve(solver, energy, alone, steps=2000, tol=1e-8).value,
+        lowest,
+        who,
+        "goes on with the samples that have not converged when others have",
+        1e-5,
+    )
     short = solve(solver, energy, start, steps=0)
     require(not bool(short.converged.any()), who, "does not claim to have converged without looking")
     if "unroll" not in solver.exempt:
