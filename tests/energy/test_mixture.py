@@ -149,6 +149,17 @@ def test_any_solver_completes_a_single_gaussian_to_its_conditional_mean():
     torch.testing.assert_close(found, energy.given(x=Partial(x, known)).solve()[1][:, 0].detach(), rtol=1e-4, atol=1e-4)
 
 
+def test_a_search_for_the_unknown_part_begins_in_the_right_valley():
+    energy = GaussianMixture(Real(2), z=Categorical(2)).double()
+    with torch.no_grad():
+        energy.means.copy_(torch.tensor([[0.0, 0.0], [1.0, 40.0]]))
+    x, known = torch.tensor([[0.1, 0.0], [0.9, 0.0]], dtype=torch.double), torch.tensor([True, False])
+    part = energy.marginalize("z").given(x=Partial(x, known))
+    torch.testing.assert_close(part.guess("x"), torch.tensor([[0.1, 0.0], [0.9, 40.0]], dtype=torch.double))
+    found = infer(energy.marginalize("z"), "x", x=Partial(x, known)).value
+    torch.testing.assert_close(found, part.guess("x"), atol=1e-3, rtol=0)
+
+
 def test_minimising_x_out_leaves_the_height_of_each_component(energy):
     y, z = torch.tensor([0, 1]), torch.tensor([2, 0])
     lowest = energy.minimize("x")

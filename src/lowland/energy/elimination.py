@@ -131,6 +131,9 @@ class Eliminated(Energy):
     def reference(self) -> Tensor | None:
         return self.energy.reference
 
+    def guess(self, name: str) -> Tensor | None:
+        return self.energy.guess(name)
+
     def select(self, rows: Tensor) -> Energy:
         return self._with(self.energy.select(rows))
 

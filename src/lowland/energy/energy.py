@@ -174,6 +174,10 @@ class Energy(nn.Module):
         """The space of the only variable."""
         return self.spaces[self.variable]
 
+    def guess(self, name: str) -> Tensor | None:
+        """Where a search over a variable may well begin, ``(*B, *event)``; ``None`` if the energy knows no such place."""
+        return None
+
     def value(self, value: Any) -> Tensor:
         """The energy at a value of the only variable."""
         return self(**{self.variable: value})

@@ -146,6 +146,16 @@ class CompletedMixture(Completed):
     def select(self, rows: Tensor) -> Energy:
         return CompletedMixture(self.energy, self._rows(rows))
 
+    def guess(self, name: str) -> Tensor | None:
+        """For x, its unknown part at the mean of the component that the known part speaks for most."""
+        if name != "x":
+            return None
+        costs, filled = self.solve()
+        ahead, event = len(self.batch_shape), self.spaces["x"].shape
+        best = costs.flatten(ahead).argmin(-1).reshape(*self.batch_shape, *[1] * (1 + len(event)))
+        filled = filled.flatten(ahead, ahead + len(self.energy.choices) - 1)
+        return filled.gather(ahead, best.expand(*self.batch_shape, 1, *event)).squeeze(ahead)
+
     def marginalize(self, name: str, beta: float | Tensor = 1.0, solver: Any = None, **options: Any) -> Energy:
         """The free energy over ``name``; over the unknown part of x it is exact, a `Tabulated` energy of the choices.
 

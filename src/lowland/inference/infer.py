@@ -34,7 +34,7 @@ def infer(
         unknown: The variable to look for; it may be given as a `Partial`, known in places.
         solver: How to look, for a variable that is not finite; see `default_solver`.
         reduction: For a finite variable: `Min` (default), ``KBest(k)`` (values ``(*B, k)``) or ``Sample(β)`` (a draw).
-        init: Where to begin a search.
+        init: Where to begin a search; where the energy guesses or the solver prefers, if left out.
         options: For `solve`: ``steps``, ``tol``, ``generator``, ``progress``, …
         **known: The other variables, ``(*B, *event)`` each.
 
@@ -61,7 +61,9 @@ def infer(
     options = dict(options or {})
     if init is None:
         with torch.no_grad():
-            init = solver.start(conditioned, known, options.get("generator"))
+            init = conditioned.guess(unknown)
+            if init is None:
+                init = solver.start(conditioned, known, options.get("generator"))
     return solve(solver, conditioned, init, **options)
 
 
