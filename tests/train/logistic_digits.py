@@ -51,8 +51,8 @@ def data(config: Config) -> Data:
     x = (x / 16).float().reshape(-1, 8, 8)
     if config.spoilt >= 0:
         x[config.spoilt, 3, 4] = torch.nan
-    sources = {"digits": {"split": "first 300, last 200", "samples": 500, "sha256": {"digits.csv.gz": "0" * 64}}}
-    train, test = {"x": x[:300], "y": y[:300]}, {"x": x[-200:], "y": y[-200:]}
+    sources = {"digits": {"split": "first 299, last 200", "samples": 499, "sha256": {"digits.csv.gz": "0" * 64}}}
+    train, test = {"x": x[:299], "y": y[:299]}, {"x": x[-200:], "y": y[-200:]}
     labels = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
     return Data(train, {}, test, sources, labels)
 

@@ -32,7 +32,7 @@ def test_a_run_folder_holds_what_it_promises(run, system):
     result = json.loads((run.folder / "result.json").read_text())
     assert result["seed"] == 0 and result["rows"] == ["R01"] and result["seconds"] > 0 and result["versions"]["torch"]
     assert result["data"] == {
-        "digits": {"split": "first 300, last 200", "samples": 500, "sha256": {"digits.csv.gz": "0" * 64}}
+        "digits": {"split": "first 299, last 200", "samples": 499, "sha256": {"digits.csv.gz": "0" * 64}}
     }
     error, noise = result["metrics"]
     assert error["name"] == "test_error" and error["met"] is (error["value"] <= 60.0) and error["paper"] == 30.0
@@ -137,8 +137,8 @@ def test_nan_in_the_data_stops_the_run_and_names_the_sample(system, tmp_path):
 
 def test_kill_9_changes_nothing(system, tmp_path, start):
     """Killed in the middle of an epoch and resumed, a run ends as if nothing had been."""
-    whole = execute(system, system.configure(epochs=40), Settings(device="cpu"), out=tmp_path / "whole", shown=False)
-    words = ["--out", "cut", "--epochs", "40", "--device", "cpu", "--checkpoint_seconds", "0.001"]
+    whole = execute(system, system.configure(epochs=12), Settings(device="cpu"), out=tmp_path / "whole", shown=False)
+    words = ["--out", "cut", "--epochs", "12", "--device", "cpu", "--checkpoint_seconds", "0.001"]
     process = start("train", "logistic_digits", *words)
     checkpoints, deadline = tmp_path / "cut" / "checkpoints", time.monotonic() + 120
     # not before it is well inside the second stage: names of checkpoints are stage, then step
@@ -149,7 +149,7 @@ def test_kill_9_changes_nothing(system, tmp_path, start):
     assert process.wait() == -signal.SIGKILL
     process.communicate()
     assert not (tmp_path / "cut" / "result.json").exists()
-    assert max(int(path.stem) % 10**10 for path in checkpoints.glob("[!.]*")) < 40 * 19
+    assert max(int(path.stem) % 10**10 for path in checkpoints.glob("[!.]*")) < 12 * 19
     continued = resume(tmp_path / "cut", shown=False)
     assert continued.result["metrics"] == whole.result["metrics"]
     ours, theirs = load_file(whole.folder / "model.safetensors"), load_file(continued.folder / "model.safetensors")
@@ -159,12 +159,13 @@ def test_kill_9_changes_nothing(system, tmp_path, start):
 
 def test_two_processes_give_what_one_gives(system, tmp_path, start):
     """The same global batches, gradients averaged over samples: the same weights but for the order of sums."""
-    words = ["--noise", "0", "--hidden", "[]", "--epochs", "3", "--device", "cpu"]  # nothing is drawn at random
-    both = [start("train", "logistic_digits", *words, "--out", f"run{n}", "--devices", str(n)) for n in (1, 2)]
-    for process in both:
-        out, err = process.communicate(timeout=240)
-        assert process.returncode == 0, err
-        assert out.strip().splitlines()[-1].endswith("report.html")
+    config = system.configure(noise=0.0, hidden=(), epochs=3)  # nothing is drawn at random
+    execute(system, config, Settings(device="cpu"), out=tmp_path / "run1", shown=False)
+    words = ["--noise", "0", "--hidden", "[]", "--epochs", "3", "--device", "cpu", "--devices", "2", "--out", "run2"]
+    process = start("train", "logistic_digits", *words)
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    assert out.strip().splitlines()[-1].endswith("report.html")
     one, two = (load_file(tmp_path / f"run{n}" / "model.safetensors") for n in (1, 2))
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=1e-4)

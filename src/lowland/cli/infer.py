@@ -150,7 +150,8 @@ def _tell(
         print(json.dumps(lines, ensure_ascii=False))
         return
     for index, line in enumerate(lines):
-        print(f"{line['input']}: {line.get('text') or line.get('file') or ''}  (energy {line['energy']:.5g})")
+        answer = line.get("text") or line.get("file") or ""
+        print(f"{line['input']}: {answer}{'  ' if answer else ''}(energy {line['energy']:.5g})")
         if picture and files is None:
             print(show.picture(values[index].reshape(picture)))
         elif "text" not in line and files is None:

@@ -111,6 +111,7 @@ def _execute(system: System, config: Any, settings: Settings, folder: Path, *, r
         )
         system.train(model, config, data, trainer)
         model.eval()
+        trainer.close()
         if trainer.fabric.global_rank > 0:
             raise SystemExit(0)
         checkpoint.write(folder / run.WEIGHTS, model.state_dict())

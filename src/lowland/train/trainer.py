@@ -201,6 +201,12 @@ class Trainer:
         """A line in ``metrics.jsonl``."""
         self._log.write({"stage": next(reversed(self._finished), ""), **figures})
 
+    def close(self) -> None:
+        """Part from the other processes, when all have come this far; with one process there is nothing to do."""
+        if self.fabric.world_size > 1:
+            self.fabric.barrier()
+            torch.distributed.destroy_process_group()
+
     def progress(self, items: Iterable[Any], title: str) -> Iterable[Any]:
         """The items, with a bar on stderr while they are gone through."""
         return progress(items, title, self.shown if self._first else False)
@@ -425,9 +431,8 @@ class _Loop:
                 if self.step % turn.player.every == 0:
                     loss, parts = turn.take(value, batch.share)
                     start = f"{turn.player.name}/" if several else ""
-                    terms[f"{start}loss"] = loss
-                    for name, part in parts.items():
-                        terms[start + name] = part
+                    for name, part in (("loss", loss), *parts.items()):
+                        terms[start + name] = part if batch.share == 1.0 else part * batch.share
             self.step += 1
             self.position += 1
             self.window.add(Record(self.step, value, batch.indices, terms))
