@@ -115,5 +115,7 @@ def test_a_folder_of_images_takes_the_place_of_the_digits(tmp_path):
     model = system.build(config)
     system.train(model, config, data, Trainer(seed=0, device="cpu"))
     assert any_part.evaluate(model, config, data)["label_accuracy"] == 100
+    asked = any_part.read([str(tmp_path / "right" / "3.png")], config)["x"]
+    assert model.marginalize("z").table("y", x=asked).argmin(-1).item() == 1
     with pytest.raises(DataError, match="wanted 10 sub-folders, got 2; say --classes"):
         system.data(system.configure("smoke", images=str(tmp_path)))

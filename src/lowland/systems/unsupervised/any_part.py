@@ -23,7 +23,7 @@ Known failure: a mirrored digit surprises it little (AUROC 0.93), as several are
 
 Your own images: ``lowland train any_part --images FOLDER --classes 3``, with one sub-folder of images for each class. Ask a run with
 ``lowland infer RUN seven.png``, ``lowland infer RUN seven.png --hide bottom --samples 5``, ``lowland infer RUN --unknown x --given y=3
---samples 5`` and ``lowland score RUN seven.png``; the ink is found wherever it is on the picture.
+--samples 5`` and ``lowland score RUN seven.png``; a digit's ink is found wherever it is on the picture.
 """
 
 from __future__ import annotations
@@ -283,7 +283,9 @@ def fill(
 
 
 def read(paths: list[str], config: Config) -> dict[str, Tensor]:
-    """A person's own digits: dark or bright ink, anywhere on the picture."""
+    """Images as those it was trained on; digits may be of dark or bright ink, anywhere on the picture."""
+    if config.images != "digits":
+        return {"x": read_images(paths, (SIDE, SIDE), invert=True)["x"]}
     return {"x": torch.stack([frame_ink(image, SIDE) for path in paths for image in read_images([path])["x"]])}
 
 
