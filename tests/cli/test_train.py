@@ -1,11 +1,15 @@
 """`lowland train`: every field an option, files of options, the report's path last, and what a person can do wrong."""
 
 import json
+import os
+import resource
+import signal
 
 import pytest
 import yaml
 
 from lowland.cli import main
+from lowland.train.player import Turn
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +84,53 @@ def test_resume(capsys):
     _, first, _ = run(capsys, "logistic_digits", "--preset", "smoke", "--out", "run")
     status, again, _ = run(capsys, "--resume", "run")
     assert status == 0 and again.splitlines()[:4] == first.splitlines()[:4]
+
+
+def test_ctrl_c_leaves_a_run_that_resumes(capsys, tmp_path, monkeypatch):
+    """The signal comes in the middle of a step; what the shell sees is one line and status 1."""
+    run(capsys, "logistic_digits", "--preset", "smoke", "--out", "whole")
+    take, steps = Turn.take, []
+
+    def interrupted(turn, batch, share):
+        steps.append(1)
+        if len(steps) == 25:
+            os.kill(os.getpid(), signal.SIGINT)
+        return take(turn, batch, share)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Turn, "take", interrupted)
+        status, out, err = run(capsys, "logistic_digits", "--preset", "smoke", "--out", "cut")
+    assert (status, out) == (1, "") and len(steps) == 25
+    assert err == "lowland train: Stopped in stage 'weights' after step 25. Continue with: lowland train --resume cut\n"
+    assert run(capsys, "--resume", "cut")[0] == 0
+    whole, cut = (json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "cut"))
+    assert whole["metrics"] == cut["metrics"]
+
+
+def test_ctrl_c_before_anything_is_learnt(capsys, monkeypatch):
+    """While data are read there is no checkpoint yet; the run begins again."""
+
+    def stop(self, *words):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lowland.train.execution.build", stop)
+        status, _, err = run(capsys, "logistic_digits", "--preset", "smoke", "--out", "cut")
+    assert status == 1 and err.endswith("Continue with: lowland train --resume cut\n")
+    assert run(capsys, "--resume", "cut")[0] == 0
+
+
+def test_a_full_disk_is_one_line_and_the_run_resumes(capsys, tmp_path):
+    """A limit on the size of files stands in for a disk that is full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        status, out, err = run(capsys, "logistic_digits", "--preset", "smoke", "--out", "full")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert status == 1 and out == "" and err.count("\n") == 1
+    assert "full/checkpoints/" in err and "the disk is full or a quota is reached" in err
+    assert run(capsys, "--resume", "full")[0] == 0
 
 
 def test_record_and_reproduce(capsys, tmp_path):

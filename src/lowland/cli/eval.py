@@ -15,14 +15,17 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--data", metavar="FOLDER", help="folder of data sets, <data set>/<file>, searched first")
     add_device(parser)
     options = parser.parse_args(arguments)
+    import torch
+
     from ..train import load
-    from ..train.execution import data_folder, evaluate
+    from ..train.execution import data_folder, evaluate, placed
     from ..train.run import figures, read_config
 
     values = read_config(options.run)
     model = load(options.run, options.device)
     with data_folder(options.data or values.get("data")):
-        measured = evaluate(model.system, model.config, model.module, model.system.data(model.config), values["seed"])
+        data = placed(model.system.data(model.config), torch.device(options.device))
+        measured = evaluate(model.system, model.config, model.module, data, values["seed"])
     metrics = figures(model.system, measured)
     print(
         json.dumps({"run": options.run, "metrics": metrics}, ensure_ascii=False)

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError, UsageError
+from ..errors import CheckpointError, DataError, UsageError
 from . import show
 from .options import add_output
 
@@ -106,7 +106,7 @@ def _finish(run: Any, as_json: bool) -> int:
         return 0
     print(show.figures(run.result["metrics"]))
     print(
-        f"{run.system.name}: {show.duration(run.result['seconds'])} of training on {run.result['device']}; the run is {run.folder}"
+        f"{run.system.name}: {show.duration(run.result['seconds'])} on {run.result['device']}; the run is {run.folder}"
     )
     print(path)
     return 0
@@ -126,8 +126,12 @@ def _recorded(outcome: tuple[Path, dict[str, Any], Any], as_json: bool) -> int:
 def _report(run: Any) -> Path:
     from ..report import write_report
     from ..train.execution import draw
+    from ..train.files import reason
 
-    return Path(write_report(run.folder, run.system, run.result, draw(run)))
+    try:
+        return Path(write_report(run.folder, run.system, run.result, draw(run)))
+    except OSError as error:
+        raise CheckpointError(f"{run.folder}: its report could not be written, {reason(error)}.") from error
 
 
 # --- options ------------------------------------------------------------------------------------------------------------

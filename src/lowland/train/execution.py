@@ -17,9 +17,10 @@ from torch import nn
 from ..errors import DivergenceError, UsageError
 from ..system import Data, System, find
 from . import checkpoint, files, randomness, run
+from .batches import move
 from .log import clock
 from .run import Run, Settings
-from .trainer import Trainer
+from .trainer import Interrupted, Trainer
 
 #: What a run may be resumed without: these change neither what is learnt nor in which order.
 _FREE = ("checkpoint_seconds", "data", "device")
@@ -86,7 +87,7 @@ def resume(folder: str | Path, *, settings: dict[str, Any] | None = None, shown:
 
 
 def _execute(system: System, config: Any, settings: Settings, folder: Path, *, resume: bool, shown: bool | None) -> Run:
-    with randomness.seeded(settings.seed), data_folder(settings.data):
+    with randomness.seeded(settings.seed), data_folder(settings.data), _resumable(folder):
         model = build(system, config)
         data = system.data(config)
         randomness.start(randomness.derive(settings.seed, "training"))
@@ -109,6 +110,7 @@ def _execute(system: System, config: Any, settings: Settings, folder: Path, *, r
             checkpoint_seconds=settings.checkpoint_seconds,
             shown=shown,
         )
+        data = placed(data, trainer.fabric.device)
         system.train(model, config, data, trainer)
         model.eval()
         trainer.close()
@@ -144,6 +146,12 @@ def build(system: System, config: Any) -> nn.Module:
     return model
 
 
+def placed(data: Data, device: torch.device) -> Data:
+    """The same data with its tensors on a device."""
+    splits = {name: move(getattr(data, name), device) for name in ("train", "validation", "test", "extra")}
+    return dataclasses.replace(data, **splits)
+
+
 def evaluate(system: System, config: Any, model: nn.Module, data: Data, seed: int) -> dict[str, float]:
     """A system's figures; the same each time for the same weights."""
     with randomness.seeded(randomness.derive(seed, "evaluation")), torch.no_grad():
@@ -152,6 +160,17 @@ def evaluate(system: System, config: Any, model: nn.Module, data: Data, seed: in
     if wrong:
         raise DivergenceError(f"{system.name}: {', '.join(wrong)} could not be measured, evaluation gave nan.")
     return measured
+
+
+@contextmanager
+def _resumable(folder: Path) -> Iterator[None]:
+    """Inside, a Ctrl-C anywhere ends with the sentence that says how to continue."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except KeyboardInterrupt:
+        raise Interrupted(f"Stopped. Continue with: lowland train --resume {folder}") from None
 
 
 @contextmanager
