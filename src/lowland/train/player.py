@@ -31,7 +31,8 @@ class Player:
         every: It moves at each step whose number is a multiple of this.
         clip: Largest norm of its gradient, in units of loss per unit of parameter; ``None`` for no limit.
         average: Decay in [0, 1) of a running average of the weights (Polyak). Validation sees the average, and when the
-            stage ends it is what the modules hold.
+            stage ends it is what the modules hold. After n steps the decay is no more than (1 + n) / (10 + n), so that a
+            short training is not left with the weights it began with.
         memory: Objects with ``state_dict`` and ``load_state_dict`` that the loss changes (replay buffers, chains): they
             are in the checkpoint.
     """
@@ -89,7 +90,7 @@ class Turn:
         self.schedule = player.schedule(self.optimizer, -(-steps // player.every)) if player.schedule else None
         self.averaged: AveragedModel | None = None
         if player.average is not None:
-            self.averaged = AveragedModel(self.modules, multi_avg_fn=get_ema_multi_avg_fn(player.average))
+            self.averaged = AveragedModel(self.modules, multi_avg_fn=_running(player.average))
         # one process at full precision needs nothing of Fabric, and small models feel every wrapper
         self.plain = fabric.world_size == 1 and fabric._precision.precision in ("32-true", "64-true")
         if not self.plain:
@@ -159,6 +160,16 @@ class Turn:
             self.schedule.load_state_dict(state["schedule"])
         if self.averaged:
             self.averaged.load_state_dict(state["averaged"])
+
+
+def _running(decay: float) -> Callable[[Any, Any, Any], None]:
+    """How an average moves: towards the weights by 1 − decay, and further while it is young."""
+
+    def move(averages: Any, weights: Any, steps: Any) -> None:
+        young = (1 + float(steps)) / (10 + float(steps))
+        get_ema_multi_avg_fn(min(decay, young))(averages, weights, steps)
+
+    return move
 
 
 def _held(module: nn.Module) -> Iterator[Tensor]:
