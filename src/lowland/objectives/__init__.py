@@ -1,6 +1,7 @@
 """How to shape an energy."""
 
 from .components import independent_components, principal_components
+from .dictionary import learn_dictionary
 from .energy_loss import EnergyLoss
 from .expectation_maximization import expectation_maximization
 from .lloyd import lloyd, spread_centres
@@ -22,6 +23,7 @@ __all__ = [
     "TableObjective",
     "expectation_maximization",
     "independent_components",
+    "learn_dictionary",
     "lloyd",
     "principal_components",
     "spread_centres",
