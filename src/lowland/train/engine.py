@@ -33,6 +33,10 @@ def engine(device: str = "auto", devices: int = 1, precision: str | None = None,
         raise UsageError(
             f"--device {device}: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu."
         )
+    if strategy != "auto" and not strategy.startswith("ddp"):
+        raise UsageError(
+            f"--strategy: wanted auto or a DDP strategy, whose processes each hold the whole model, got {strategy!r}."
+        )
     if devices < 1:
         raise UsageError(f"--devices: wanted at least 1, got {devices}.")
     if precision is None:
