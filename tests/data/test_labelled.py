@@ -36,6 +36,11 @@ def test_a_source_that_is_nothing_is_refused():
         labelled_images("minst")
 
 
+def test_another_number_of_classes_is_refused():
+    with pytest.raises(UsageError, match="wanted 3 classes in digits, got 10"):
+        labelled_images("digits", classes=3)
+
+
 @pytest.mark.data("mnist")
 def test_mnist_keeps_its_test_split():
     found = labelled_images("mnist")

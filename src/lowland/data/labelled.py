@@ -33,7 +33,9 @@ class Labelled(NamedTuple):
     classes: tuple[str, ...]
 
 
-def labelled_images(source: str, size: int = 28, held_out: float = 0.05, seed: int = 0) -> Labelled:
+def labelled_images(
+    source: str, size: int = 28, held_out: float = 0.05, seed: int = 0, classes: int | None = None
+) -> Labelled:
     """Images with labels.
 
     Args:
@@ -42,11 +44,21 @@ def labelled_images(source: str, size: int = 28, held_out: float = 0.05, seed: i
         size: Height and width, in pixels.
         held_out: What part of the training split is held out for tuning, between 0 and 1.
         seed: Draws which rows are held out.
+        classes: How many labels there must be; ``None`` takes what there is.
 
     Raises:
-        UsageError: For a source that is none of these, or an MNIST that is not to have 28 pixels a side.
+        UsageError: For a source that is none of these, an MNIST that is not to have 28 pixels a side, or another number of labels.
         DataError: If files are missing or bad.
     """
+    found = _found(source, size, held_out, seed)
+    if classes is not None and len(found.classes) != classes:
+        raise UsageError(
+            f"labelled_images: wanted {classes} classes in {source}, got {len(found.classes)}: {', '.join(found.classes[:12])}."
+        )
+    return found
+
+
+def _found(source: str, size: int, held_out: float, seed: int) -> Labelled:
     if source in ("mnist", EMBEDDED):
         described = dataset(source)
         splits = {name: _images(described.load(name), source, size) for name in ("train", "test")}

@@ -2,7 +2,7 @@
 
 import torch
 
-from lowland.systems.perception.linear import PAIRS, Config, Deskewed, LinearMachine, Votes, build, perceptron_mistakes
+from lowland.systems.perception.linear import Config, Deskewed, LinearMachine, Votes, build, perceptron_mistakes
 
 
 def test_the_energy_is_minus_the_score_of_the_label():
@@ -22,7 +22,7 @@ def test_pairs_solved_by_least_squares_vote_for_the_right_label():
     votes = Votes()
     votes.solve(features + 0.01 * torch.randn(200, 784), labels, ridge=1e-3)
     counted = votes(features)
-    assert (counted.sum(-1) == len(PAIRS)).all()
+    assert (counted.sum(-1) == len(votes.pairs)).all()
     assert (counted.argmax(-1) == labels).all()
     assert (counted.max(-1).values == 9).all()
 
@@ -33,7 +33,7 @@ def test_weights_of_a_pair_are_where_the_mean_square_is_least():
     features = torch.randn(100, 784) + labels[:, None]
     votes = Votes()
     votes.solve(features, labels, ridge=0.1)
-    i, j = PAIRS[7]
+    i, j = votes.pairs[7]
     chosen = (labels == i) | (labels == j)
     x, target = features[chosen], (labels[chosen] == i).float() * 2 - 1
     weights = votes.weights[7].clone().requires_grad_()
