@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 STEPS, BATCH, REPEATS = 625, 32, 5
-LENET_STEPS, LENET_BATCH = 125, 32
+LENET_STEPS, LENET_BATCH = 400, 32
 
 
 def run() -> list[dict[str, Any]]:
@@ -137,7 +137,7 @@ def lightning() -> float:
             return torch.optim.SGD(self.parameters(), lr=0.01)
 
     loader = DataLoader(TensorDataset(x, y), batch_size=BATCH, shuffle=True)
-    with tempfile.TemporaryDirectory() as folder, redirect_stderr(io.StringIO()):
+    with tempfile.TemporaryDirectory() as folder, redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
         trainer = pl.Trainer(max_epochs=1, accelerator="cpu", default_root_dir=folder, enable_model_summary=False)
         began = time.perf_counter()
         trainer.fit(Module(), loader)

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import warnings
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -328,17 +329,39 @@ class Parts:
         self.value, self.parts = fit + size, {"fit": fit, "size": size}
 
 
-def test_a_nan_in_the_data_is_found_by_sample(tmp_path):
+@pytest.mark.parametrize("form", ["tensors", "Dataset"])
+def test_a_nan_in_the_data_is_found_by_sample(tmp_path, form):
     x = X.clone()
     x[17] = torch.nan
     model = line()
+    data = (x, Y) if form == "tensors" else TensorDataset(x, Y)
     one = trainer(model, run=tmp_path, checkpoint_seconds=0)
-    with pytest.raises(
-        DivergenceError,
-        match=r"Stage 'line', step \d: loss became nan on the batch of samples .*\b17\b.*variable 0 is not finite",
-    ) as caught:
-        one.fit("line", Player("line", model, squared(model), sgd()), (x, Y), epochs=1, batch_size=8)
-    assert "sample 17" in str(caught.value) and "Continue with" in str(caught.value)
+    found = r"Stage 'line', step \d: loss became nan on the batch of samples .*\b17\b.*variable 0 is not finite in sample 17"
+    with pytest.raises(DivergenceError, match=found + ".*Continue with"):
+        one.fit("line", Player("line", model, squared(model), sgd()), data, epochs=1, batch_size=8)
+
+
+def test_a_log_of_many_steps_keeps_neither_batches_nor_graphs():
+    """Looking at losses only now and then must not hold on to what they were computed from."""
+    model = line()
+    kept = []
+
+    def loss(batch):
+        kept.append(weakref.ref(batch[0]))
+        found = Parts(squared(model)(batch), torch.zeros(()))
+        found.parts["only watched"] = (batch[0] * model.layers[3].bias).square().mean()  # never back-propagated
+        return found
+
+    alive = []
+    trainer(model).fit(
+        "line",
+        Player("line", model, loss, sgd(1e-3)),
+        (X, Y),
+        steps=30,
+        batch_size=8,
+        transform=lambda batch, generator: alive.append(sum(one() is not None for one in kept)) or batch,
+    )
+    assert max(alive) <= 2
 
 
 def test_the_term_that_diverges_is_named_with_its_step():

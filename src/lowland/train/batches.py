@@ -91,6 +91,10 @@ class TensorBatches:
         for whole, mine, share in self.order.batches(number, start):
             yield Batch(move(pick(self.data, mine), self.device), whole, share)
 
+    def look(self, indices: Tensor) -> Any:
+        """These samples."""
+        return pick(self.data, indices)
+
     def state_dict(self) -> dict[str, Any]:
         return {}
 
@@ -113,6 +117,10 @@ class IndexedBatches:
         self._plan[:] = self.order.batches(number, start)
         plan, values = list(self._plan), iter(self._loader)  # here, not in the generator: this draws a random number
         return (Batch(move(v, self.device), whole, share) for (whole, _, share), v in zip(plan, values, strict=True))
+
+    def look(self, indices: Tensor) -> Any:
+        """These samples, read again."""
+        return self._loader.collate_fn([self._loader.dataset[index] for index in indices.tolist()])
 
     def state_dict(self) -> dict[str, Any]:
         return {}
@@ -150,6 +158,10 @@ class StreamedBatches:
         self._resumed = False
         values = iter(self.loader)
         return (Batch(move(value, self.device)) for value in values)
+
+    def look(self, indices: Tensor) -> Any:
+        """Nothing: what has gone by is gone."""
+        return None
 
     def state_dict(self) -> dict[str, Any]:
         return self.loader.state_dict()

@@ -57,9 +57,8 @@ class Record(NamedTuple):
     """What one step left behind."""
 
     step: int
-    value: Any  # the batch
-    indices: Tensor | None
-    terms: dict[str, Tensor | float]
+    indices: Tensor | None  # which samples
+    terms: dict[str, Tensor | float]  # without their graphs: fifty of them would be fifty batches in memory
 
 
 class Window:
@@ -68,10 +67,11 @@ class Window:
     Args:
         stage: Named in an error.
         reduce: Averages a table over processes.
+        look: The samples with these indices, or ``None`` where data can't be looked at again.
     """
 
-    def __init__(self, stage: str, reduce: Callable[[Tensor], Tensor]) -> None:
-        self.stage, self.reduce = stage, reduce
+    def __init__(self, stage: str, reduce: Callable[[Tensor], Tensor], look: Callable[[Tensor], Any]) -> None:
+        self.stage, self.reduce, self.look = stage, reduce, look
         self._records: list[Record] = []
         self.seen: dict[str, list[float]] = {}
         self.latest: dict[str, float] = {}
@@ -88,10 +88,10 @@ class Window:
         if not self._records:
             return
         names = list({name: None for record in self._records for name in record.terms})
-        rows = [[torch.as_tensor(r.terms.get(name, 0.0)).detach().float() for name in names] for r in self._records]
-        table = self.reduce(
-            torch.stack([cell.reshape(()) for row in rows for cell in row]).reshape(len(rows), len(names))
-        )
+        cells = [record.terms.get(name, 0.0) for record in self._records for name in names]
+        device = next((cell.device for cell in cells if isinstance(cell, Tensor)), None)
+        flat = [torch.as_tensor(cell, dtype=torch.float32, device=device).reshape(()) for cell in cells]
+        table = self.reduce(torch.stack(flat).reshape(len(self._records), len(names)))
         for record, values in zip(self._records, table.tolist(), strict=True):
             bad = [name for name, value in zip(names, values, strict=True) if not math.isfinite(value)]
             if bad:
@@ -118,23 +118,23 @@ class Window:
         # the total is never the news when one of its parts is the cause
         parts = [name for name in bad if name.rpartition("/")[2] != "loss"] or bad
         text = f"Stage {self.stage!r}, step {record.step}: {', '.join(parts)} became {value:g}"
-        if record.indices is not None:
-            shown = ", ".join(map(str, record.indices[:8].tolist()))
-            text += f" on the batch of samples {shown}{', …' if len(record.indices) > 8 else ''}"
-        if spoilt := _spoilt(record.value, record.indices):
+        advice = "try a smaller rate, or clip the gradient."
+        if record.indices is None:
+            return f"{text}: {advice}"
+        shown = ", ".join(map(str, record.indices[:8].tolist()))
+        text += f" on the batch of samples {shown}{', …' if len(record.indices) > 8 else ''}"
+        if spoilt := _spoilt(self.look(record.indices), record.indices):
             return f"{text}; {spoilt}: repair the data."
-        return f"{text}; its data are finite: try a smaller rate, or clip the gradient."
+        return f"{text}; its data are finite: {advice}"
 
 
-def _spoilt(batch: Any, indices: Tensor | None, name: str = "the data") -> str | None:
+def _spoilt(batch: Any, indices: Tensor, name: str = "the data") -> str | None:
     """Which variable of a batch is not finite, and in which samples."""
     if isinstance(batch, Tensor):
-        if not batch.is_floating_point() or bool(torch.isfinite(batch).all()):
+        if not batch.is_floating_point() or len(batch) != len(indices) or bool(torch.isfinite(batch).all()):
             return None
         rows = torch.isfinite(batch).reshape(len(batch), -1).all(1).logical_not().nonzero()[:5, 0].cpu()
-        what = "sample" if indices is not None and len(indices) == len(batch) else "row"
-        numbers = indices[rows] if indices is not None and what == "sample" else rows
-        return f"{name} is not finite in {what} {', '.join(map(str, numbers.tolist()))}"
+        return f"{name} is not finite in sample {', '.join(map(str, indices[rows].tolist()))}"
     parts = batch.items() if isinstance(batch, Mapping) else enumerate(batch) if isinstance(batch, tuple | list) else ()
     return next(filter(None, (_spoilt(part, indices, f"variable {key!r}") for key, part in parts)), None)
 

@@ -388,7 +388,7 @@ class _Loop:
         self.step, self.epoch, self.position = 0, 0, 0
         self.figures: dict[str, float] = {}
         self.best: dict[str, Any] | None = None
-        self.window = Window(stage, self._mean_over_processes)
+        self.window = Window(stage, self._mean_over_processes, source.look)
         self._alone = self.fabric.world_size == 1
 
     def go(self, cut: dict[str, Any] | None) -> dict[str, float]:
@@ -432,10 +432,11 @@ class _Loop:
                     loss, parts = turn.take(value, batch.share)
                     start = f"{turn.player.name}/" if several else ""
                     for name, part in (("loss", loss), *parts.items()):
-                        terms[start + name] = part if batch.share == 1.0 else part * batch.share
+                        weighed = part if batch.share == 1.0 else part * batch.share
+                        terms[start + name] = weighed.detach() if isinstance(weighed, Tensor) else weighed
             self.step += 1
             self.position += 1
-            self.window.add(Record(self.step, value, batch.indices, terms))
+            self.window.add(Record(self.step, batch.indices, terms))
             now = clock()
             self.bar.at(self.step, now)
             if self.step % LOG_STEPS == 0:
