@@ -17,7 +17,9 @@ No collapse: a linear energy is flat only at w = 0, which the perceptron leaves 
 Sources: Rosenblatt, Psychological Review 65 (1958); Widrow & Hoff, IRE WESCON (1960); Freund & Schapire, Machine Learning 37 (1999)
     for averaging; Gallant, IEEE Trans. Neural Networks 1 (1990) for the pocket; LeCun, Bottou, Bengio & Haffner, Proc. IEEE 86
     (1998), section III-C for the figures; Novikoff, Symp. Math. Theory of Automata (1962) for the bound on mistakes.
-Expect: per cent of wrong answers on the test split of MNIST, see the ledger; seconds for each rule, two minutes in all.
+Expect: per cent of wrong answers on the test split of MNIST, mean of seeds 0–2, on pixels and on deskewed pixels: perceptron 7.3
+    and 4.3, Adaline 13.6 and 8.3, logistic 7.4 and 4.3, pairs 7.0 and 4.3, each within 0.2; the nearest sample 2.7. One to three
+    minutes in all.
 Known failure: one Adaline for each digit stays above 12 %: its exact least squares solution does too, so it is the criterion, not
     the search, that fails. Squares also punish outputs that are right by more than 1, and so the tail of easy samples bends the plane.
     Asked about two digits at a time, the same rule does far better.
@@ -192,7 +194,7 @@ def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
 
 def _error(energy: NetworkTable, x: Tensor, y: Tensor) -> float:
     """Wrong answers, in per cent."""
-    return 100 * (energy.table("y", x=x).argmin(-1) != y).float().mean().item()
+    return 100 * (energy.table("y", x=x).argmin(-1) != y).double().mean().item()
 
 
 def _validation(energy: NetworkTable, x: Tensor, y: Tensor) -> dict[str, float]:
@@ -215,7 +217,7 @@ def _nearest_error(data: Data, directions: int = 40) -> float:
     stored, asked = ((part["x"].flatten(1) - mean) @ axes[:, -directions:] for part in (data.train, data.test))
     norms = 0.5 * stored.square().sum(1)
     nearest = torch.cat([(norms - chunk @ stored.T).argmin(1) for chunk in asked.split(500)])
-    return 100 * (data.train["y"][nearest] != data.test["y"]).float().mean().item()
+    return 100 * (data.train["y"][nearest] != data.test["y"]).double().mean().item()
 
 
 def perceptron_mistakes(

@@ -199,7 +199,7 @@ def _player(name: str, energy: Energy, objective: Any, rate: float, decay: float
 
 def _error(energy: Energy, values: Mapping[str, Tensor]) -> float:
     """Wrong answers, in per cent."""
-    return 100 * (energy.table("y", x=values["x"]).argmin(-1) != values["y"]).float().mean().item()
+    return 100 * (energy.table("y", x=values["x"]).argmin(-1) != values["y"]).double().mean().item()
 
 
 def _validation(energy: Energy, values: Mapping[str, Tensor]) -> dict[str, float]:
