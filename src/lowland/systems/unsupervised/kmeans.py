@@ -14,12 +14,12 @@ Training: lower the mean of F over the data, in closed form: Lloyd's steps from 
 No collapse: ∫ exp(−β F_β(y)) dy = K (2π/β)^{D/2} for every W, so lowering F_β here raises it elsewhere (strategy A1).
 Sources: Lloyd, IEEE Trans. IT 28 (1982); Dempster, Laird & Rubin, JRSS B 39 (1977); Arthur & Vassilvitskii, SODA 2007; Baldi & Hornik,
     Neural Networks 2 (1989); Hyvärinen, IEEE Trans. Neural Networks 10 (1999); LeCun, Bottou, Bengio & Haffner, Proc. IEEE 86
-    (1998), section III-C.3, for the quadratic classifier.
-Expect: 78 % of MNIST's test images in the cluster of their digit (54 % on raw pixels), 2.1 % error of the quadratic classifier, all of the
-    sources' variance, the energy of scikit-learn's k-means within 1 %; a minute and a half on one quiet core.
-Known failure: the lowest energy is not the best clustering. On raw pixels the lowest of ten starts (19.605 pixel²) agrees with 53.0 % of
-    the training labels, starts that end at 19.607 with 53.9 %, and at 19.662 with 55.6 %. Ink that leans is farther from its own digit
-    than from another: hence the images sheared upright and scaled to length one. Even there 4 and 9 share two clusters.
+    (1998), section III-C.3, for the quadratic classifier; Xie, Girshick & Farhadi, ICML 2016, for how clusters are judged.
+Expect: 78 % of MNIST's test images in the cluster of their digit (53.5 % on raw pixels, as Xie et al. measure it), 2.0 % error of the
+    quadratic classifier, all of the sources' variance, the energy of scikit-learn's k-means within 1 %; two minutes.
+Known failure: the lowest energy is not the best clustering. On raw pixels the lowest start agrees with 53.5 % of the labels, others that
+    end higher with 51 to 62 %: ink that leans is farther from its own digit than from another. Hence the images sheared upright and
+    scaled to length one. Even there 4 and 9 share two clusters.
 
 Your own images: ``lowland train kmeans --images FOLDER``, with one sub-folder of images for each class.
 """
@@ -27,7 +27,7 @@ Your own images: ``lowland train kmeans --images FOLDER``, with one sub-folder o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,7 +131,6 @@ def build(config: Config) -> nn.ModuleDict:
     return nn.ModuleDict(
         {
             "kmeans": kmeans,
-            "kmeans_pixels": Clusters(IMAGE, config.clusters),
             "pca": PrincipalComponents(IMAGE, config.directions),
             "quadratic": NetworkTable(nn.Sequential(products, nn.Linear(products.width, DIGITS)), IMAGE, DIGITS),
             "ica": IndependentComponents(Real(len(SOURCES))),
@@ -190,9 +189,12 @@ def hidden_sources(samples: int, generator: torch.Generator) -> Float[Tensor, "N
 
 def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
     y, digit, shape = data.train["y"], data.train["digit"], data.extra["spiral"]
-    for name in ("kmeans", "kmeans_pixels"):
-        trainer.once(name, lambda name=name: _best_start(model[name], y, digit, config, trainer))
-    trainer.once("names", lambda: model["kmeans"].digit.copy_(_names(model["kmeans"], y, digit)).tolist())
+    starts = trainer.progress(range(config.starts), "k-means")
+    trainer.once(
+        "kmeans",
+        lambda: _best_start(model["kmeans"], model["kmeans"].features(y), starts, config.steps, trainer.generator),
+    )
+    trainer.once("names", lambda: _name(model["kmeans"], y, digit))
     trainer.once("pca", lambda: principal_components(model["pca"], y))
     trainer.once("ica", lambda: independent_components(model["ica"], data.extra["mixed"], generator=trainer.generator))
     trainer.once("spiral", lambda: _fit_spiral(model, shape, config, trainer.generator))
@@ -218,15 +220,14 @@ def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
     )
 
 
-def _best_start(clusters: Clusters, y: Tensor, digit: Tensor, config: Config, trainer: Any) -> list[float]:
-    """Lloyd's steps from several starts; the lowest energy stays. Returns where each ended."""
-    features, found = clusters.features(y), []
-    for start in trainer.progress(range(config.starts), "k-means"):
-        clusters.W.data = spread_centres(features, len(clusters.W), trainer.generator)
-        energy = lloyd(clusters, features, steps=config.steps)[-1]
-        found.append((energy, start, clusters.W.detach().clone()))
-        names = _names(clusters, y, digit)
-        trainer.log(energy=energy, training_accuracy=_percent(names[clusters.nearest(features)] == digit))
+def _best_start(
+    clusters: Clusters, features: Tensor, starts: Iterable[int], steps: int, generator: torch.Generator
+) -> list[float]:
+    """Lloyd's steps from several starts; the centres of the lowest energy stay. Returns where each ended."""
+    found = []
+    for start in starts:
+        clusters.W.data = spread_centres(features, len(clusters.W), generator)
+        found.append((lloyd(clusters, features, steps=steps)[-1], start, clusters.W.data.clone()))
     clusters.W.data = min(found)[2]
     return [energy for energy, _, _ in found]
 
@@ -244,14 +245,20 @@ def _fit_spiral(model: Any, shape: Tensor, config: Config, generator: torch.Gene
     ]
 
 
-def _names(clusters: Clusters, y: Tensor, digit: Tensor) -> Int64[Tensor, " K"]:
-    """The label of each cluster: the matching of clusters with labels that agrees with most samples (Hungarian method)."""
+def _name(clusters: Clusters, y: Tensor, digit: Tensor) -> list[int]:
+    """Match the clusters with the digits, on the training labels."""
+    names = _matched(_counts(clusters.nearest(clusters.features(y)), digit, len(clusters.W)))
+    clusters.get_buffer("digit").copy_(names)
+    return names.tolist()
+
+
+def _matched(counts: Float[Tensor, "K 10"]) -> Int64[Tensor, " K"]:
+    """The digit of each cluster: the matching, one to one, that agrees with most samples (Hungarian method)."""
     from scipy.optimize import linear_sum_assignment
 
-    counts = _counts(clusters.nearest(clusters.features(y)), digit, len(clusters.W))
-    cluster, label = linear_sum_assignment(counts.numpy(), maximize=True)
-    names = counts.argmax(1)
-    names[torch.from_numpy(cluster)] = torch.from_numpy(label)
+    cluster, digit = linear_sum_assignment(counts.numpy(), maximize=True)
+    names = counts.argmax(1)  # clusters that are left over take the digit they hold most of
+    names[torch.from_numpy(cluster)] = torch.from_numpy(digit)
     return names
 
 
@@ -269,11 +276,9 @@ def _error(energy: Energy, x: Tensor, y: Tensor) -> float:
 
 def evaluate(model: Any, config: Config, data: Data) -> dict[str, float]:
     y, digit = data.test["y"], data.test["digit"]
-    found = {}
-    for name in ("kmeans", "kmeans_pixels"):
-        clusters = model[name]
-        names = _names(clusters, data.train["y"], data.train["digit"])
-        found[f"{name}_accuracy"] = _percent(names[clusters.nearest(clusters.features(y))] == digit)
+    kmeans = model["kmeans"]
+    found = {"kmeans_accuracy": _percent(kmeans.digit[kmeans.nearest(kmeans.features(y))] == digit)}
+    found["kmeans_pixels_accuracy"] = _published_protocol(config, data)
     found["quadratic_error"] = _error(model["quadratic"], y, digit)
     found["ica_recovered"] = 100 * _recovered(model["ica"], data).mean().item()
     found["energy_over_sklearn"] = max(_energy_over_sklearn(seed, config.starts) for seed in range(config.compared))
@@ -281,6 +286,17 @@ def evaluate(model: Any, config: Config, data: Data) -> dict[str, float]:
     for name, energy in _spiral_energies(model, config).items():
         found[f"{name}_volume"] = 100 * low_volume(energy, data.extra["spiral_test"])
     return found
+
+
+def _published_protocol(config: Config, data: Data) -> float:
+    """Clustering accuracy of raw pixels, as Xie et al. measure it: every image there is, whichever split it is of."""
+    parts = [part for part in (data.train, data.validation, data.test) if part]
+    features = torch.cat([part["y"].flatten(1) for part in parts])
+    digit = torch.cat([part["digit"] for part in parts])
+    clusters = Clusters(IMAGE, DIGITS)
+    _best_start(clusters, features, range(config.starts), config.steps, torch.Generator().manual_seed(0))
+    z = clusters.nearest(features)
+    return _percent(_matched(_counts(z, digit, DIGITS))[z] == digit)
 
 
 def _recovered(energy: IndependentComponents, data: Data) -> Float[Tensor, " 6"]:
@@ -452,7 +468,8 @@ register(
             Metric("kmeans_accuracy", "higher", gate=53.0, gate_source="own", unit="%",
                    about="Test images whose cluster is matched with their digit; upright images of length one, lowest energy of ten "
                          "starts, one cluster a digit, matched on the training labels."),
-            Metric("kmeans_pixels_accuracy", "higher", gate=53.0, gate_source="own", unit="%", about="The same on raw pixels."),
+            Metric("kmeans_pixels_accuracy", "higher", gate=53.0, gate_source="Xie et al. 2016, table 2", paper=53.49, unit="%",
+                   about="Raw pixels, all 70,000 images clustered and matched, lowest energy of ten starts, as Xie et al. measure it."),
             Metric("quadratic_error", "lower", gate=3.3, gate_source="LeCun et al. 1998, III-C.3", paper=3.3, unit="%",
                    about="Products of 40 principal components, linear classifier."),
             Metric("ica_recovered", "higher", gate=95.0, gate_source="own", unit="%",
