@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..energy import Energy, FreeEnergy, Min
 from ..errors import SpaceError, StructureError
@@ -75,7 +75,9 @@ class NegativeLogLikelihood(TableObjective):
         self.reduction = FreeEnergy(beta)
 
     def losses(self, table: Tensor, right: Tensor) -> Tensor:
-        return _right(table, right) - self.reduction(table)
+        # E⁺ − F_β in one kernel; written out with `FreeEnergy` it is three times slower, which small networks feel
+        beta = self.reduction.beta
+        return nn.functional.cross_entropy(-beta * table, right, reduction="none") / beta
 
 
 class Perceptron(TableObjective):
