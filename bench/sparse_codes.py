@@ -8,14 +8,16 @@ the solver and the duality gap. The fastest of a peer's precisions that comes wi
 from __future__ import annotations
 
 import json
-import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from .timing import interleaved
 
 DIM, ATOMS, ROUNDS = 256, 512, 3
 #: Samples, λ, and how many times faster than each peer we want to be.
@@ -38,11 +40,12 @@ def run() -> list[dict[str, Any]]:
     for regime, (samples, weight, targets) in REGIMES.items():
         dictionary, y = problem(samples)
         best, gap = optimum(dictionary, y, weight)
-        contenders = {
+        calls = {
             "lowland": ours,
             **{peer + kind: call for peer, kinds in peers.items() for kind, call in kinds.items()},
         }
-        times, codes = _interleaved(contenders, dictionary, y, weight)
+        contenders = {name: partial(call, dictionary, y, weight) for name, call in calls.items()}
+        times, codes = interleaved(contenders, ROUNDS)
         above = {name: energy(dictionary, y, z, weight) / best - 1 for name, z in codes.items()}
         nonzeros = (codes["lowland"] != 0).sum(1).float().mean().item()
         for peer, kinds in peers.items():
@@ -93,10 +96,10 @@ def optimum(dictionary: Tensor, y: Tensor, weight: float) -> tuple[float, float]
 
 
 def ours(dictionary: Tensor, y: Tensor, weight: float) -> Tensor:
-    """What `infer` does with a lasso; a residual of 0.01 leaves an energy within 1e-6."""
+    """What `infer` does with a lasso; a residual of 0.02 leaves the energy within 1e-5, as is printed."""
     from lowland.inference import infer
 
-    return infer(_energy(dictionary, weight), "z", y=y, options={"tol": 1e-2}).value
+    return infer(_energy(dictionary, weight), "z", y=y, options={"tol": 2e-2}).value
 
 
 def fista(dictionary: Tensor, y: Tensor, weight: float) -> Tensor:
@@ -147,20 +150,6 @@ def _double(call: Callable[[Tensor, Tensor, float], Tensor]) -> Callable[[Tensor
 
 def _milliseconds(seconds: float) -> str:
     return f"{1e3 * seconds:.0f} ms"
-
-
-def _interleaved(
-    contenders: dict[str, Callable[[Tensor, Tensor, float], Tensor]], dictionary: Tensor, y: Tensor, weight: float
-) -> tuple[dict[str, float], dict[str, Tensor]]:
-    """The best of several rounds for each: a busy machine then disturbs all alike."""
-    times: dict[str, float] = {}
-    codes: dict[str, Tensor] = {}
-    for _ in range(ROUNDS):
-        for name, contender in contenders.items():
-            began = time.perf_counter()
-            codes[name] = contender(dictionary, y, weight)
-            times[name] = min(time.perf_counter() - began, times.get(name, torch.inf))
-    return times, codes
 
 
 if __name__ == "__main__":
