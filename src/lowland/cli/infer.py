@@ -152,7 +152,7 @@ def _tell(
     for index, line in enumerate(lines):
         answer = line.get("text") or line.get("file") or ""
         print(f"{line['input']}: {answer}{'  ' if answer else ''}(energy {line['energy']:.5g})")
-        if picture and files is None:
+        if picture and files is None and texts is None:
             print(show.picture(values[index].reshape(picture)))
         elif "text" not in line and files is None:
             print("  " + " ".join(show.number(number) for number in values[index].reshape(-1).tolist()))
