@@ -162,7 +162,7 @@ def _costs(energy: NetworkTable, x: Tensor) -> Tensor:
 
 def _error(energy: NetworkTable, values: Mapping[str, Tensor]) -> float:
     """Wrong answers, as a fraction."""
-    return (_costs(energy, values["x"]).argmin(-1) != values["y"]).float().mean().item()
+    return (_costs(energy, values["x"]).argmin(-1) != values["y"]).double().mean().item()
 
 
 def _validation(energy: NetworkTable, values: Mapping[str, Tensor]) -> dict[str, float]:
