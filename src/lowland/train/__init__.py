@@ -10,10 +10,11 @@ from .model import Model, load
 if TYPE_CHECKING:
     from .execution import execute, resume
     from .ledger import Comparison, record, reproduce
+    from .loop import Interrupted
     from .one_line import fit
     from .player import Player
     from .run import Run, Settings
-    from .trainer import Interrupted, Trainer
+    from .trainer import Trainer
 
 __all__ = [
     "fit",
@@ -35,7 +36,7 @@ _HOMES = {
     "fit": "one_line",
     "Trainer": "trainer",
     "Player": "player",
-    "Interrupted": "trainer",
+    "Interrupted": "loop",
     "execute": "execution",
     "resume": "execution",
     "Run": "run",

@@ -19,8 +19,9 @@ from ..system import Data, System, find
 from . import checkpoint, files, randomness, run
 from .batches import move
 from .log import clock
+from .loop import Interrupted
 from .run import Run, Settings
-from .trainer import Interrupted, Trainer
+from .trainer import Trainer
 
 #: What a run may be resumed without: these change neither what is learnt nor in which order.
 _FREE = ("checkpoint_seconds", "data", "device")
