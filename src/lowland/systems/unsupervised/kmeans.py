@@ -397,7 +397,7 @@ def figures(model: Any, config: Config, data: Data) -> list[Any]:
             "From the mixture to k-means",
             "The same centres, with z marginalised at three temperatures: the free energy tends to the minimum as "
             "β grows. Heights above the lowest centre.",
-            landscapes(cooling, "y", data=shape[:150], extent=(-1.3, 1.3, -1.3, 1.3), minima=centres.W, ceiling=0.03),
+            landscapes(cooling, "y", data=shape[:150], extent=(-1.3, 1.3, -1.3, 1.3), minima=False, ceiling=0.03),
         ),
         Picture("The centres of the digits", "Each is the mean of its cluster; above it the digit it is matched with.",
                 images(kmeans.W.detach()[order].reshape(-1, 28, 28), titles=[f"“{n}”" for n in kmeans.digit[order].tolist()], columns=5)),
