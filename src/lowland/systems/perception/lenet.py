@@ -86,6 +86,10 @@ class Config:
 class Published(NetworkTable):
     """E(x, y) = ‖F6(x) − P_y‖² (eq. 7)."""
 
+    @classmethod
+    def example(cls) -> Published:
+        return cls()
+
     def __init__(self) -> None:
         super().__init__(nn.Sequential(LeNet5(), Prototypes(digit_bitmaps())), Box(0.0, 1.0, 28, 28), CLASSES, sign=1)
 
@@ -101,6 +105,10 @@ class MaximumAPosteriori(NegativeLogLikelihood):
     """
 
     no_collapse = "Wrong answers are pushed up by their probability; the right one is pushed down until it lies below the rubbish level."
+
+    @classmethod
+    def example(cls) -> MaximumAPosteriori:
+        return cls(rubbish=2.0)
 
     def __init__(self, rubbish: float) -> None:
         super().__init__()

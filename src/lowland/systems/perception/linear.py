@@ -102,6 +102,10 @@ class LinearMachine(NetworkTable):
         classes: How many labels.
     """
 
+    @classmethod
+    def example(cls) -> LinearMachine:
+        return cls(nn.Flatten(), "logistic", 3)
+
     def __init__(self, features: nn.Module, rule: str, classes: int = 10) -> None:
         self.rule = rule
         head = nn.Linear(PIXELS, classes)

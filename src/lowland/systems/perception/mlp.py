@@ -104,6 +104,10 @@ class NextNumber(Energy):
         largest: y ranges over 0 … largest.
     """
 
+    @classmethod
+    def example(cls) -> NextNumber:
+        return cls(3, 8, 4)
+
     def __init__(self, window: int, hidden: int, largest: int) -> None:
         super().__init__(x=Real(window), y=Categorical(largest + 1))
         self.net = mlp((window, hidden, 1))
