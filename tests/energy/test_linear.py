@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from lowland.energy import linear
 
@@ -21,3 +22,12 @@ def test_gradients_flow():
     torch.testing.assert_close(weight.grad, x.sum(0).expand(3, 4))
     with torch.no_grad():
         assert not linear(x, weight, bias).requires_grad
+
+
+@torch.no_grad()
+def test_tracers_and_transforms_meet_the_usual_operation():
+    x, weight = torch.randn(5, 4), torch.randn(3, 4)
+    graph = make_fx(lambda x: linear(x, weight))(x).graph
+    assert not any("mkldnn" in str(node.target) for node in graph.nodes)
+    many = torch.randn(2, 5, 4)
+    torch.testing.assert_close(torch.func.vmap(lambda x: linear(x, weight))(many), many @ weight.T)

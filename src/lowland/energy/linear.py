@@ -36,6 +36,15 @@ def linear(
     inputs = (x, weight) if bias is None else (x, weight, bias)
     plain = all(one.dtype == torch.float32 and one.device.type == "cpu" for one in inputs)
     graph = torch.is_grad_enabled() and any(one.requires_grad for one in inputs)
-    if not ONEDNN or not plain or graph or torch.compiler.is_compiling():
+    if not ONEDNN or not plain or graph or _watched():
         return F.linear(x, weight, bias)
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+def _watched() -> bool:
+    """Whether somebody reads or transforms the operations (a compiler, a tracer, vmap, jvp) and should meet only usual ones."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._functorch.peek_interpreter_stack() is not None  # pyright: ignore[reportAttributeAccessIssue]
+        or torch._C._len_torch_dispatch_stack() > 0
+    )
