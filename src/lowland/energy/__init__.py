@@ -7,7 +7,7 @@ from .elimination import Eliminated
 from .energy import Energy, QuadraticForm
 from .linear import linear
 from .mixture import CompletedMixture, GaussianMixture
-from .network import Function, LookUp, Network, NetworkTable, Prototypes
+from .network import Function, Network, NetworkTable, Prototypes
 from .partial import Completed, Partial
 from .quadratic import Bilinear, Quadratic
 from .reconstruction import ConvolutionalReconstruction, LinearReconstruction, Reconstruction
@@ -33,7 +33,6 @@ __all__ = [
     "IndependentComponents",
     "KBest",
     "LinearReconstruction",
-    "LookUp",
     "Min",
     "Network",
     "NetworkTable",

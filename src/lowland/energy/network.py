@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..errors import SpaceError
 from ..spaces import Categorical, Real, Space
 from .energy import Energy
+from .tabulated import Tabulated
 
 
 class Network(Energy):
@@ -65,27 +66,6 @@ class Function(Energy):
         return self.function(**values)
 
 
-class LookUp(Energy):
-    """The energy of a label is read from a vector with one entry for each: E(y, costs) = costs_y.
-
-    Args:
-        k: How many labels.
-    """
-
-    @classmethod
-    def example(cls) -> LookUp:
-        return cls(4)
-
-    def __init__(self, k: int) -> None:
-        super().__init__(y=Categorical(k), costs=Real(k))
-
-    def energies(self, y: Tensor, costs: Tensor) -> Tensor:
-        return costs.gather(-1, y.unsqueeze(-1)).squeeze(-1)
-
-    def table(self, *names: str, **rest: Any) -> Tensor:
-        return rest["costs"] if names == ("y",) and rest.keys() == {"costs"} else super().table(*names, **rest)
-
-
 class NetworkTable(Energy):
     """A classifier: the network's K outputs are the energies of the K labels, up to the sign.
 
@@ -101,7 +81,9 @@ class NetworkTable(Energy):
         return cls(nn.Linear(5, 3), Real(5), 3)
 
     def __init__(self, network: nn.Module, x: Space, k: int, sign: int = -1) -> None:
-        super().__init__(x=x, y=Categorical(k))
+        labels = Categorical(k)
+        super().__init__(x=x, y=labels)
+        self.labels = labels
         if sign not in (-1, 1):
             raise SpaceError(f"NetworkTable: wanted sign −1 (logits) or +1 (energies), got {sign}.")
         self.network = network
@@ -111,7 +93,7 @@ class NetworkTable(Energy):
         """The energy of each label: ``(*B, *x) → (*B, K)``."""
         batch = self.spaces["x"].batch_shape(x, "x")
         output = self.network(x.reshape(batch.numel(), *self.spaces["x"].shape))
-        k = self.spaces["y"].size
+        k = self.labels.k
         if output.shape != (batch.numel(), k):
             raise SpaceError(
                 f"NetworkTable: wanted one output for each of {k} labels, ({batch.numel()}, {k}), got {tuple(output.shape)}."
@@ -129,7 +111,7 @@ class NetworkTable(Energy):
         if "x" in observed and isinstance(observed["x"], Tensor):
             rest = {name: value for name, value in observed.items() if name != "x"}
             self.known(rest)
-            return LookUp(self.spaces["y"].size or 0).given(costs=self.costs(observed["x"]), **rest)
+            return Tabulated(self.costs(observed["x"]), y=self.labels).given(**rest)
         return super().given(**observed)
 
 
