@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lowland.energy import L1, GroupL2, LinearReconstruction, Quadratic
+from lowland.energy import L1, GroupL2, LinearReconstruction, Partial, Quadratic
 from lowland.errors import StructureError
 from lowland.inference import (
     ADMM,
@@ -183,3 +183,17 @@ def test_a_code_in_a_box_is_refused_with_a_way_out():
     energy = LinearReconstruction(6, 8, Box(-1, 1, 8)) + L1(Box(-1, 1, 8), 0.4)
     with pytest.raises(StructureError, match="use ADMM or FISTA"):
         search(ActiveSet(), energy, torch.randn(5, 6))
+
+
+def test_a_code_that_is_known_in_places():
+    torch.manual_seed(1)
+    energy, y, _ = problem(0.2)
+    known = torch.rand(SAMPLES, ATOMS) < 0.3
+    partial = Partial(torch.randn(SAMPLES, ATOMS, dtype=torch.float64), known)
+    conditioned = energy.given(y=y, z=partial)
+    assert default_solver(conditioned) == ADMM()
+    with torch.no_grad():
+        found, slow = (solve(solver, conditioned, steps=20_000, tol=1e-9) for solver in (ADMM(), ISTA()))
+    assert found.converged.all()
+    assert (found.value[known] == partial.value[known]).all()
+    torch.testing.assert_close(found.value, slow.value, atol=1e-6, rtol=0)

@@ -169,7 +169,7 @@ class Sum(Energy):
             names = ", ".join(type(term).__name__ for term in rough)
             raise StructureError(f"Sum: a proximal step needs a single term with a kink, got {len(rough)}: {names}.")
         left, kink = rough[0].composite()
-        smooth = [term for term in self.terms if term is not rough[0]]
+        smooth = [term.composite()[0] for term in self.terms if term is not rough[0]]
         return (Sum(*smooth) if smooth else left), kink
 
     def prox(self, value: Tensor, step: float | Tensor) -> Tensor:

@@ -112,6 +112,14 @@ class Completed(Energy):
             return super().given(**observed)
         return Completed(self.energy.given(**observed), self.name, self.partial)
 
+    @property
+    def smooth(self) -> bool:
+        return self.energy.smooth
+
+    def composite(self) -> tuple[Energy, Energy | None]:
+        # the parts know nothing of what is pinned: solvers that ask for them project onto the space, which does
+        return self.energy.composite()
+
     def select(self, rows: Tensor) -> Energy:
         energy = self.energy.select(rows) if self.energy.batch_shape else self.energy
         return Completed(energy, self.name, self._rows(rows))
