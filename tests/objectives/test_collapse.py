@@ -14,6 +14,7 @@ from lowland.objectives import (
     NegativeLogLikelihood,
     Perceptron,
     SquareSquare,
+    error_rate,
 )
 from lowland.spaces import Categorical, Real
 
@@ -95,3 +96,10 @@ def test_objectives_refuse_what_they_can_not_judge():
         Hinge()(energy, {"x": torch.zeros(2)})
     with pytest.raises(StructureError, match="no variable label"):
         Hinge("label")(energy, {"x": torch.zeros(2), "y": torch.zeros(2)})
+
+
+def test_the_error_rate_counts_wrong_answers_in_any_chunks():
+    energy = Function(lambda x, y: (x - y).abs(), x=Real(), y=Categorical(3))
+    batch = {"x": torch.tensor([0.1, 0.9, 2.2, 1.4, 1.6]), "y": torch.tensor([0, 1, 1, 1, 1])}
+    for rows in (1, 2, 5, 1000):
+        assert error_rate(energy, batch, rows=rows) == pytest.approx(2 / 5)

@@ -3,6 +3,7 @@
 from .components import independent_components, principal_components
 from .dictionary import learn_dictionary
 from .energy_loss import EnergyLoss
+from .error import error_rate
 from .expectation_maximization import expectation_maximization
 from .lloyd import lloyd, spread_centres
 from .objective import Loss, Objective, SumObjective
@@ -21,6 +22,7 @@ __all__ = [
     "SquareSquare",
     "SumObjective",
     "TableObjective",
+    "error_rate",
     "expectation_maximization",
     "independent_components",
     "learn_dictionary",

@@ -43,7 +43,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from ...data import labelled_images, random_affine
 from ...energy import NetworkTable, Prototypes
 from ...nets import LeNet5, ModernLeNet, digit_bitmaps
-from ...objectives import NegativeLogLikelihood
+from ...objectives import NegativeLogLikelihood, error_rate
 from ...spaces import Box
 from ...system import Data, Metric, System, register
 from ...train import Player
@@ -150,7 +150,7 @@ def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
             epochs=config.epochs if published else max(1, config.epochs // 2),
             batch_size=config.batch_size if published else 2 * config.batch_size,
             transform=partial(_distort, config) if name.endswith("distorted") else None,
-            validate=partial(_validation, energy, data.validation),
+            validate=lambda energy=energy: {"validation_error": error_rate(energy, data.validation)},
         )
 
 
@@ -168,17 +168,8 @@ def _costs(energy: NetworkTable, x: Tensor) -> Tensor:
     return torch.cat([energy.table("y", x=chunk) for chunk in x.split(CHUNK)])
 
 
-def _error(energy: NetworkTable, values: Mapping[str, Tensor]) -> float:
-    """Wrong answers, as a fraction."""
-    return (_costs(energy, values["x"]).argmin(-1) != values["y"]).double().mean().item()
-
-
-def _validation(energy: NetworkTable, values: Mapping[str, Tensor]) -> dict[str, float]:
-    return {"validation_error": _error(energy, values)}
-
-
 def evaluate(model: Any, config: Config, data: Data) -> dict[str, float]:
-    return {f"{name}_error": 100 * _error(energy, data.test) for name, energy in model.items()}
+    return {f"{name}_error": 100 * error_rate(energy, data.test) for name, energy in model.items()}
 
 
 def figures(model: Any, config: Config, data: Data) -> list[Any]:
@@ -188,7 +179,7 @@ def figures(model: Any, config: Config, data: Data) -> list[Any]:
     published, best = model["published_distorted"], model["modern_distorted"]
     costs = _costs(best, x)
     counts = torch.zeros(CLASSES, CLASSES).index_put((y, costs.argmin(-1)), torch.ones(len(y)), accumulate=True)
-    errors = {name.replace("_", ", "): 100 * _error(energy, data.test) for name, energy in model.items()}
+    errors = {name.replace("_", ", "): 100 * error_rate(energy, data.test) for name, energy in model.items()}
     first = torch.stack([x[y == digit][0] if (y == digit).any() else x[0] for digit in range(CLASSES)])
     codes = published.network[0](first).detach().reshape(-1, 12, 7)
     same = x[:1].expand(12, 28, 28)

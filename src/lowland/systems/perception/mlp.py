@@ -34,7 +34,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -46,7 +45,7 @@ from ...data import labelled_images
 from ...energy import Energy, NetworkTable
 from ...inference import GradientDescent, solve
 from ...nets import mlp
-from ...objectives import EnergyLoss, NegativeLogLikelihood
+from ...objectives import EnergyLoss, NegativeLogLikelihood, error_rate
 from ...spaces import Box, Categorical, Real
 from ...system import Data, Metric, System, register
 from ...train import Player
@@ -184,7 +183,7 @@ def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
             data.train,
             epochs=epochs,
             batch_size=config.batch_size,
-            validate=partial(_validation, energy, data.validation),
+            validate=lambda energy=energy: {"validation_error": error_rate(energy, data.validation)},
         )
     for name, sequence in data.extra.items():
         player = _player(name, model[name], EnergyLoss(), config.sequence_rate, 0.0, None)
@@ -204,11 +203,7 @@ def _player(name: str, energy: Energy, objective: Any, rate: float, decay: float
 
 def _error(energy: Energy, values: Mapping[str, Tensor]) -> float:
     """Wrong answers, in per cent."""
-    return 100 * (energy.table("y", x=values["x"]).argmin(-1) != values["y"]).double().mean().item()
-
-
-def _validation(energy: Energy, values: Mapping[str, Tensor]) -> dict[str, float]:
-    return {"validation_error": _error(energy, values) / 100}
+    return 100 * error_rate(energy, values)
 
 
 def _descents(steps: int = 600) -> tuple[Tensor, Tensor]:
