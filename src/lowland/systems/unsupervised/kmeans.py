@@ -16,7 +16,7 @@ Sources: Lloyd, IEEE Trans. IT 28 (1982); Dempster, Laird & Rubin, JRSS B 39 (19
     Neural Networks 2 (1989); Hyvärinen, IEEE Trans. Neural Networks 10 (1999); LeCun, Bottou, Bengio & Haffner, Proc. IEEE 86
     (1998), section III-C.3, for the quadratic classifier; Xie, Girshick & Farhadi, ICML 2016, for how clusters are judged.
 Expect: 78 % of MNIST's test images in the cluster of their digit (53.5 % on raw pixels, as Xie et al. measure it), 2.0 % error of the
-    quadratic classifier, all of the sources' variance, the energy of scikit-learn's k-means within 1 %; two minutes.
+    quadratic classifier, all of the sources' variance, the energy of scikit-learn's k-means within 1 %; three minutes.
 Known failure: the lowest energy is not the best clustering. On raw pixels the lowest start agrees with 53.5 % of the labels, others that
     end higher with 51 to 62 %: ink that leans is farther from its own digit than from another. Hence the images sheared upright and
     scaled to length one. Even there 4 and 9 share two clusters.
