@@ -426,14 +426,14 @@ def test_the_average_is_what_the_formula_says_and_what_stays():
         return -model.weight.sum()  # the weight grows by the rate at each step
 
     one = trainer(model)
-    player = Player("line", model, loss, lambda p: torch.optim.SGD(p, lr=1.0), average=0.2)
+    player = Player("line", model, loss, lambda p: torch.optim.SGD(p, lr=1.0), average=0.5)
     one.fit(
         "line", player, X, steps=4, batch_size=40, validate=lambda: during.append(model.weight.item()) or {"w": 0.0}
     )
     assert seen == [0.0, 1.0, 2.0, 3.0]
     average = 1.0  # after the first step; then most of the way, and in the end halfway, to the weight of each step
     for step, weight in enumerate((2.0, 3.0, 4.0), start=1):
-        decay = min(0.2, (1 + step) / (10 + step))
+        decay = min(0.5, (1 + step) / (4 + step))
         average = decay * average + (1 - decay) * weight
     assert model.weight.item() == pytest.approx(average) == during[-1]
 

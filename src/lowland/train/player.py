@@ -31,8 +31,9 @@ class Player:
         every: It moves at each step whose number is a multiple of this.
         clip: Largest norm of its gradient, in units of loss per unit of parameter; ``None`` for no limit.
         average: Decay in [0, 1) of a running average of the weights (Polyak). Validation sees the average, and when the
-            stage ends it is what the modules hold. After n steps the decay is no more than (1 + n) / (10 + n), so that a
-            short training is not left with the weights it began with.
+            stage ends it is what the modules hold. After n steps the decay is no more than (1 + n) / (4 + n), so that a
+            short training is not left with the weights it began with: it averages about its last third (Shamir & Zhang,
+            ICML 2013, polynomial-decay averaging with η = 2).
         memory: Objects with ``state_dict`` and ``load_state_dict`` that the loss changes (replay buffers, chains): they
             are in the checkpoint.
     """
@@ -166,7 +167,7 @@ def _running(decay: float) -> Callable[[Any, Any, Any], None]:
     """How an average moves: towards the weights by 1 − decay, and further while it is young."""
 
     def move(averages: Any, weights: Any, steps: Any) -> None:
-        young = (1 + float(steps)) / (10 + float(steps))
+        young = (1 + float(steps)) / (4 + float(steps))
         get_ema_multi_avg_fn(min(decay, young))(averages, weights, steps)
 
     return move
