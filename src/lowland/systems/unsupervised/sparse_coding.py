@@ -55,8 +55,8 @@ CUTOFF = 0.45
 class Config:
     """How the dictionary and its encoders are learnt."""
 
-    images: str = "natural_images"
-    """Data: natural_images, bsds500, noise (generated, for tests), or a folder of images."""
+    images: str = "bsds500"
+    """Data: bsds500, natural_images, noise (generated, for tests), or a folder of images."""
     patches: int = 150_000
     """Patches to learn from."""
     atoms: int = 256
@@ -69,7 +69,7 @@ class Config:
     """Patches in one of them."""
     encoder_weight: float = 0.25
     """λ of the codes that the encoders guess, in standard deviations of a pixel."""
-    encoder_steps: int = 11_000
+    encoder_steps: int = 14_000
     """Batches for LISTA."""
     encoder_rate: float = 2e-3
     """Adam's rate for the encoders."""
