@@ -15,10 +15,10 @@ Training: online (batches of 20), constant rates, and the answer is the running 
 No collapse: a linear energy is flat only at w = 0, which the perceptron leaves at its first mistake; the other two rules charge a
     flat energy outright.
 Sources: Rosenblatt, Psychological Review 65 (1958); Widrow & Hoff, IRE WESCON (1960); Freund & Schapire, Machine Learning 37 (1999)
-    for averaging; LeCun, Bottou, Bengio & Haffner, Proc. IEEE 86
-    (1998), section III-C for the figures; Novikoff, Symp. Math. Theory of Automata (1962) for the bound on mistakes.
+    for averaging; LeCun, Bottou, Bengio & Haffner, Proc. IEEE 86 (1998), section III-C for the figures; Novikoff, Symp. Math.
+    Theory of Automata (1962) for the bound on mistakes.
 Expect: per cent of wrong answers on the test split of MNIST, mean of seeds 0–2, on pixels and on deskewed pixels: perceptron 7.3
-    and 4.3, Adaline 13.6 and 8.3, logistic 7.4 and 4.3, pairs 7.0 and 4.3, each within 0.2; the nearest sample 2.7. One to three
+    and 4.3, Adaline 13.8 and 8.4, logistic 7.4 and 4.2, pairs 7.0 and 4.3, each within 0.2; the nearest sample 2.7. One to three
     minutes in all.
 Known failure: one Adaline for each digit stays above 12 %: its exact least squares solution does too, so it is the criterion, not
     the search, that fails. Squares also punish outputs that are right by more than 1, and so the tail of easy samples bends the plane.
