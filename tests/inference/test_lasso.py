@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from lowland.energy import L1, GroupL2, LinearReconstruction, Partial, Quadratic
+from lowland.energy import (
+    L1,
+    ConvolutionalReconstruction,
+    GroupL2,
+    LinearReconstruction,
+    Partial,
+    Quadratic,
+    Reconstruction,
+)
 from lowland.errors import StructureError
 from lowland.inference import (
     ADMM,
@@ -197,3 +205,22 @@ def test_a_code_that_is_known_in_places():
     assert found.converged.all()
     assert (found.value[known] == partial.value[known]).all()
     torch.testing.assert_close(found.value, slow.value, atol=1e-6, rtol=0)
+
+
+def test_a_rate_for_feature_maps_is_found_by_power_iteration():
+    torch.manual_seed(2)
+    energy = ConvolutionalReconstruction(1, 2, 5, 4, 3).double() + L1(Real(2, 7, 6), 0.1).double()
+    y = torch.randn(3, 1, 5, 4, dtype=torch.float64)
+    with torch.no_grad():
+        conditioned = energy.given(y=y)
+        assert default_solver(conditioned) == FISTA()
+        found, slow = (solve(solver, conditioned, steps=20_000, tol=1e-7) for solver in (FISTA(), FISTA(rate=0.05)))
+    assert found.converged.all()
+    torch.testing.assert_close(found.energy, slow.energy, atol=1e-8, rtol=0)
+
+
+def test_no_rate_follows_from_what_is_not_quadratic():
+    decoder = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh())
+    energy = Reconstruction(decoder, Real(6), Real(4)) + L1(Real(4), 0.1)
+    with pytest.raises(StructureError, match="give the solver a rate"):
+        solve(FISTA(), energy.given(y=torch.randn(3, 6)))
