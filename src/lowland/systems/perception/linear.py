@@ -41,7 +41,7 @@ from torch import Tensor, nn
 
 from ...data import deskew, labelled_images
 from ...energy import NetworkTable
-from ...objectives import LeastMeanSquares, NegativeLogLikelihood, Objective, Perceptron
+from ...objectives import LeastMeanSquares, NegativeLogLikelihood, Objective, Perceptron, error_rate
 from ...spaces import Box, Real
 from ...system import Data, Metric, System, register
 from ...train import Player
@@ -179,6 +179,7 @@ def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
             trainer.once(name, partial(energy.network[1].solve, features["train"], data.train["y"], config.ridge))
             continue
         head, objective, rate = energy.head, RULES[energy.rule], rates[energy.rule]
+        held_out = {"x": features["held out"], "y": data.validation["y"]}
         trainer.fit(
             name,
             Player(
@@ -191,22 +192,12 @@ def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
             {"x": features["train"], "y": data.train["y"]},
             epochs=config.epochs,
             batch_size=config.batch_size,
-            validate=partial(_validation, head, features["held out"], data.validation["y"]),
+            validate=lambda head=head, held_out=held_out: {"validation_error": error_rate(head, held_out)},
         )
 
 
-def _error(energy: NetworkTable, x: Tensor, y: Tensor) -> float:
-    """Wrong answers, in per cent."""
-    return 100 * (energy.table("y", x=x).argmin(-1) != y).double().mean().item()
-
-
-def _validation(energy: NetworkTable, x: Tensor, y: Tensor) -> dict[str, float]:
-    return {"validation_error": _error(energy, x, y) / 100}
-
-
 def evaluate(model: Any, config: Config, data: Data) -> dict[str, float]:
-    x, y = data.test["x"], data.test["y"]
-    found = {f"{name}_error": _error(energy, x, y) for name, energy in model.items()}
+    found = {f"{name}_error": 100 * error_rate(energy, data.test) for name, energy in model.items()}
     found["nearest_error"] = _nearest_error(data)
     mistakes, bound = perceptron_mistakes(torch.Generator().manual_seed(0))
     return found | {"mistakes_over_bound": (mistakes / bound).max().item()}
@@ -254,7 +245,7 @@ def figures(model: Any, config: Config, data: Data) -> list[Any]:
     x, y = data.test["x"], data.test["y"]
     best = model["logistic_deskewed"]
     costs = best.table("y", x=x)
-    errors = {name.replace("_", ", "): _error(energy, x, y) for name, energy in model.items()}
+    errors = {name.replace("_", ", "): 100 * error_rate(energy, data.test) for name, energy in model.items()}
     counts = torch.zeros(config.classes, config.classes).index_put(
         (y, costs.argmin(-1)), torch.ones(len(y)), accumulate=True
     )

@@ -37,7 +37,14 @@ from torch import Tensor, nn
 
 from ...data import deskew, labelled_images, load
 from ...energy import Clusters, Energy, FreeEnergy, IndependentComponents, NetworkTable, PrincipalComponents
-from ...objectives import NegativeLogLikelihood, independent_components, lloyd, principal_components, spread_centres
+from ...objectives import (
+    NegativeLogLikelihood,
+    error_rate,
+    independent_components,
+    lloyd,
+    principal_components,
+    spread_centres,
+)
 from ...spaces import Box, Real
 from ...system import Data, Metric, System, register
 from ...train import Player
@@ -216,7 +223,7 @@ def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
         {"x": features, "y": digit},
         epochs=config.epochs,
         batch_size=256,
-        validate=lambda: {"validation_error": _error(head, held, data.validation["digit"])},
+        validate=lambda: {"validation_error": 100 * error_rate(head, {"x": held, "y": data.validation["digit"]})},
     )
 
 
@@ -270,16 +277,12 @@ def _percent(hits: Tensor) -> float:
     return 100 * hits.float().mean().item()
 
 
-def _error(energy: Energy, x: Tensor, y: Tensor) -> float:
-    return 100 - _percent(energy.table("y", x=x).argmin(-1) == y)
-
-
 def evaluate(model: Any, config: Config, data: Data) -> dict[str, float]:
     y, digit = data.test["y"], data.test["digit"]
     kmeans = model["kmeans"]
     found = {"kmeans_accuracy": _percent(kmeans.digit[kmeans.nearest(kmeans.features(y))] == digit)}
     found["kmeans_pixels_accuracy"] = _published_protocol(config, data)
-    found["quadratic_error"] = _error(model["quadratic"], y, digit)
+    found["quadratic_error"] = 100 * error_rate(model["quadratic"], {"x": y, "y": digit})
     found["ica_recovered"] = 100 * _recovered(model["ica"], data).mean().item()
     found["energy_over_sklearn"] = max(_energy_over_sklearn(seed, config.starts) for seed in range(config.compared))
     found["mixture"], found["mixture_sklearn"] = _mixtures()
