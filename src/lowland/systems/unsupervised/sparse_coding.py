@@ -15,7 +15,8 @@ Sources: Olshausen & Field, Nature 381 (1996); Mairal, Bach, Ponce & Sapiro, JML
 Measure: an atom counts as oriented and localised when one Gabor function explains at least 70 % of its energy, a grating at right
     angles to its best one gets at most half the answer, and its energy fills at most half the patch (`lowland.data.gabor`).
     White noise scores 0 %, patches of the data 8 %.
-Expect: most atoms are Gabor functions; see the ledger.
+Expect: 95 % of the atoms oriented and localised (94–96, seeds 0–2); LISTA's code error 0.79 × that of FISTA after 20 iterations; noise
+    costs 1.17 × what data cost, and nothing without the L1 term; three minutes.
 Known failure: how much LISTA gains depends on λ. FISTA slows down as λ falls, LISTA hardly: three layers come as near as 20
     iterations at λ = 0.15, but not quite at 0.25 (error 1.09 × FISTA's, one seed), and far from it where the atoms are learnt.
 
