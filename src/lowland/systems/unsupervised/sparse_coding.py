@@ -113,7 +113,9 @@ def data(config: Config) -> Data:
     pictures, sources = _pictures(config.images, generator)
     held = max(len(pictures) // 6, 1)
     if len(pictures) <= 2 * held:
-        raise DataError(f"{config.images}: wanted at least 3 images, to learn from, tune on and judge by; got {len(pictures)}.")
+        raise DataError(
+            f"{config.images}: wanted at least 3 images, to learn from, tune on and judge by; got {len(pictures)}."
+        )
     pictures = [_whitened(picture) for picture in pictures]
     parts = pictures[: -2 * held], pictures[-2 * held : -held], pictures[-held:]
     train, validation, test = (
@@ -130,9 +132,17 @@ def _pictures(source: str, generator: torch.Generator) -> tuple[list[Tensor], di
         return list(noisy), {"noise": {"split": "generated", "samples": 6, "sha256": {}}}
     if source in datasets():
         found = [picture.mean(0) if picture.ndim == 3 else picture for picture in load(source)["x"]]
-        return found, {source: {"split": "the last sixth of the images", "samples": len(found), "sha256": dataset(source).checksums()}}
+        return found, {
+            source: {
+                "split": "the last sixth of the images",
+                "samples": len(found),
+                "sha256": dataset(source).checksums(),
+            }
+        }
     files = sorted(path for path in Path(source).rglob("*") if path.is_file())
-    return [read_images([path])["x"][0] for path in files], {"images": {"split": "the last sixth", "samples": len(files), "sha256": {}}}
+    return [read_images([path])["x"][0] for path in files], {
+        "images": {"split": "the last sixth", "samples": len(files), "sha256": {}}
+    }
 
 
 def _whitened(picture: Float[Tensor, "H W"]) -> Float[Tensor, "h w"]:
