@@ -472,7 +472,7 @@ register(
                    about="Test images whose cluster is matched with their digit; upright images of length one, lowest energy of ten "
                          "starts, one cluster a digit, matched on the training labels."),
             Metric("kmeans_pixels_accuracy", "higher", gate=53.0, gate_source="own, from reported figures of 53 to 59 %", unit="%",
-                   about="Raw pixels, all 70,000 images clustered and matched, lowest energy of ten starts; chosen after 52.6 % on the test split alone."),
+                   about="Raw pixels, all 70,000 images, lowest of ten starts; so judged after 52.6 % on the test split alone."),
             Metric("quadratic_error", "lower", gate=3.3, gate_source="LeCun et al. 1998, III-C.3", paper=3.3, unit="%",
                    about="Products of 40 principal components, linear classifier."),
             Metric("ica_recovered", "higher", gate=95.0, gate_source="own", unit="%",
