@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor
 
 from ..energy import Energy
-from ..errors import StructureError, VariableError
+from ..errors import CheckpointError, StructureError, VariableError
 
 
 class Loss(NamedTuple):
@@ -32,6 +32,9 @@ class Objective(ABC):
 
     #: What stops the energy from going flat, or why nothing does: one sentence, printed in the docs' table.
     no_collapse: str = ""
+    #: What the checks try it on: "labels" (a classifier), "real" or "bits" (an energy of x alone), "pairs" (a distance between
+    #: the embeddings of x and y) or "restored" (how well y is predicted from x).
+    tried_on: ClassVar[str] = "labels"
 
     @classmethod
     def example(cls) -> Objective:
@@ -46,6 +49,21 @@ class Objective(ABC):
             VariableError: If the batch lacks a variable of the energy.
             StructureError: If the energy lacks structure that the objective needs.
         """
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it remembers from batch to batch (chains, queues), for a `Player`'s ``memory``."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Remember what `state_dict` gave.
+
+        Raises:
+            CheckpointError: If it is the memory of another objective.
+        """
+        if state:
+            raise CheckpointError(
+                f"{type(self).__name__} remembers nothing, but was given {', '.join(state)}: it is another objective's."
+            )
 
     def __add__(self, other: Objective) -> Objective:
         return SumObjective((self, 1.0), (other, 1.0)) if isinstance(other, Objective) else NotImplemented
@@ -78,6 +96,13 @@ class SumObjective(Objective):
     @property
     def no_collapse(self) -> str:  # type: ignore[override]
         return " ".join(objective.no_collapse for objective, _ in self.terms)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {str(place): objective.state_dict() for place, (objective, _) in enumerate(self.terms)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for place, (objective, _) in enumerate(self.terms):
+            objective.load_state_dict(state[str(place)])
 
     def __call__(self, energy: Energy, batch: Mapping[str, Any]) -> Loss:
         value, parts = None, {}
