@@ -64,7 +64,8 @@ def _check_calls(energy: Energy, values: dict[str, Any], who: str) -> None:
             who,
             f"one number for each sample, wanted ({count},), got {tuple(energies.shape)}",
         )
-        require(bool(torch.isfinite(energies).all()), who, "finite energies at points of its spaces")
+        allowed = ~energies.isnan() & ((energies != -torch.inf) if energy.hard else energies.isfinite())
+        require(bool(allowed.all()), who, "finite energies at points of its spaces (or +∞, of an energy that is `hard`)")
         tensors = all(isinstance(value, Tensor) for value in values.values())
         if tensors and values and not energy.batch_shape:
             rows = torch.stack([energy(**{name: value[i] for name, value in values.items()}) for i in range(count)])
@@ -133,8 +134,10 @@ def _check_slope(energy: Energy, name: str, values: dict[str, Any], who: str, ge
         way = torch.randn(point.shape, generator=generator, dtype=point.dtype)
         small = 1e-5
         rise = (conditioned.value(point + small * way) - conditioned.value(point - small * way)) / (2 * small)
+    require(bool(slope.isfinite().all()), who, f"finite slopes in {name}")
     along = (slope * way).flatten(1).sum(1) if point.ndim > 1 else slope * way
-    close(along, rise, who, f"the slope in {name} agrees with finite differences", 1e-4)
+    allowed = energies.isfinite()
+    close(along[allowed], rise[allowed], who, f"the slope in {name} agrees with finite differences", 1e-4)
     close(energy.gradient(name, **values), slope, who, f"gradient({name!r}) is that slope", 1e-8)
     form = conditioned.quadratic_form()
     if form is not None:

@@ -1,8 +1,10 @@
 """The algebra of energies, and the energies that everybody composes."""
 
+from .acceptor import Acceptor, misspelling, spelling
 from .algebra import Conditioned, Scaled, Sum
 from .clusters import Clusters
 from .components import IndependentComponents, PrincipalComponents
+from .constant import Constant
 from .elimination import Eliminated
 from .energy import Energy, QuadraticForm
 from .linear import linear
@@ -11,32 +13,39 @@ from .network import Function, Network, NetworkTable, Prototypes
 from .partial import Completed, Partial
 from .quadratic import Bilinear, Quadratic
 from .reconstruction import ConvolutionalReconstruction, LinearReconstruction, Reconstruction
-from .reduction import FreeEnergy, KBest, Min, Reduction, Sample
+from .reduction import Entropy, FreeEnergy, KBest, Min, Reduction, Sample
 from .regularizer import L1, L2, GroupL2, Regularizer
+from .segments import PieceEnergies, Segmentation, Segments
+from .structure import Level, Structure, Table, reduce_paths
 from .tabulated import Tabulated
 
 __all__ = [
     "L1",
     "L2",
+    "Acceptor",
     "Bilinear",
     "Clusters",
     "Completed",
     "CompletedMixture",
     "Conditioned",
+    "Constant",
     "ConvolutionalReconstruction",
     "Eliminated",
     "Energy",
+    "Entropy",
     "FreeEnergy",
     "Function",
     "GaussianMixture",
     "GroupL2",
     "IndependentComponents",
     "KBest",
+    "Level",
     "LinearReconstruction",
     "Min",
     "Network",
     "NetworkTable",
     "Partial",
+    "PieceEnergies",
     "PrincipalComponents",
     "Prototypes",
     "Quadratic",
@@ -46,7 +55,14 @@ __all__ = [
     "Regularizer",
     "Sample",
     "Scaled",
+    "Segmentation",
+    "Segments",
+    "Structure",
     "Sum",
+    "Table",
     "Tabulated",
     "linear",
+    "misspelling",
+    "reduce_paths",
+    "spelling",
 ]

@@ -16,6 +16,7 @@ from .energy import Energy, QuadraticForm, broadcast_shapes
 from .quadratic import Quadratic
 from .reconstruction import LinearReconstruction
 from .regularizer import L1
+from .structure import Structure
 
 
 class Conditioned(Energy):
@@ -33,6 +34,7 @@ class Conditioned(Energy):
     def __init__(self, energy: Energy, observed: Mapping[str, Any]) -> None:
         super().__init__(**{name: space for name, space in energy.spaces.items() if name not in observed})
         self.energy = energy
+        self.hard = energy.hard
         self.observed = dict(observed)
         shapes = {name: energy.spaces[name].batch_shape(value, name) for name, value in observed.items()}
         self._batch_shape = broadcast_shapes(shapes)
@@ -74,6 +76,11 @@ class Conditioned(Energy):
 
     def table(self, *names: str, **rest: Any) -> Tensor:
         return self.energy.table(*names, **self.observed, **rest)
+
+    def structure(
+        self, *names: str, other_than: Tensor | None = None, **rest: Any
+    ) -> tuple[Structure, torch.Size] | None:
+        return self.energy.structure(*names, other_than=other_than, **self.observed, **rest)
 
     @property
     def smooth(self) -> bool:

@@ -20,6 +20,7 @@ from ..spaces import Real
 from .energy import Energy, QuadraticForm
 from .network import NetworkTable
 from .reduction import FreeEnergy, Min, Reduction
+from .structure import Bound, Structure
 
 
 @runtime_checkable
@@ -73,6 +74,7 @@ class Eliminated(Energy):
             )
         super().__init__(**{other: space for other, space in energy.spaces.items() if other != name})
         self.energy = energy
+        self.hard = energy.hard
         self.name = name
         self.reduction = reduction
         self.solver = solver
@@ -92,10 +94,27 @@ class Eliminated(Energy):
             raise self._wrong_names(values.keys())
         if self.exact:
             return self.reduction(self.energy.table(self.name, **values))
+        if (found := self._paths(values)) is not None:
+            structure, batch = found
+            return structure.reduce(self.reduction).reshape(batch)
         energy = self.energy.given(**values) if values else self.energy
         if self.solver is None and type(energy.space) is Real and (form := energy.quadratic_form()) is not None:
             return _quadratic(form, self.reduction)
         return energy.value(self._minimiser(energy))
+
+    def _paths(self, values: Mapping[str, Any]) -> tuple[Structure, torch.Size] | None:
+        """The structure over the variable, if it is one that is summed over by a recursion."""
+        return None if self.solver is not None else self.energy.structure(self.name, **values)
+
+    def structure(
+        self, *names: str, other_than: Tensor | None = None, **rest: Any
+    ) -> tuple[Structure, torch.Size] | None:
+        if self.exact and len(names) == 1 and self.spaces[names[0]].size is not None:
+            return super().structure(*names, other_than=other_than, **rest)
+        if self.solver is not None:
+            return None
+        found = self.energy.structure(*names, self.name, other_than=other_than, **rest)
+        return found and (Bound(found[0], self.reduction), found[1])
 
     def _minimiser(self, energy: Energy) -> Tensor:
         if not isinstance(self.reduction, Min):
@@ -110,10 +129,14 @@ class Eliminated(Energy):
 
         Returns:
             For a finite variable the gradient of the reduced energy ``(*batch, K)``: one-hot argmin, posterior, or draw;
+            for a path that with respect to the energies of its arcs, in their shape;
             for a continuous one the minimiser ``(*batch, *event)`` (also the posterior's mean, where it is quadratic).
         """
         if self.exact:
             return self.reduction.answer(self.energy.table(self.name, **values))
+        if (found := self._paths(values)) is not None:
+            structure, batch = found
+            return structure.share(self.reduction)[1].unflatten(0, batch)
         energy = self.energy.given(**values) if values else self.energy
         if self.solver is None and type(energy.space) is Real and (form := energy.quadratic_form()) is not None:
             return _solve(form)[0].reshape(*form.linear.shape[:-1], *energy.space.shape)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import SpaceError, StructureError, VariableError
 from ..spaces import Space
+from .structure import Structure, Table
 
 if TYPE_CHECKING:
     from .algebra import Scaled, Sum
@@ -46,6 +47,8 @@ class Energy(nn.Module):
     #: Set by an author whose `energies` takes any number of leading batch dimensions, broadcast against each other:
     #: the call then expands and copies nothing.
     broadcasts: ClassVar[bool] = False
+    #: Set where some points of the spaces are forbidden: their energy is +∞.
+    hard: bool = False
 
     def __init__(self, **spaces: Space) -> None:
         super().__init__()
@@ -282,6 +285,40 @@ class Energy(nn.Module):
 
     def quadratic_form(self, name: str | None = None, **rest: Any) -> QuadraticForm | None:
         """Gram matrix, linear and constant term if this is a quadratic of one variable, else ``None``."""
+        return None
+
+    def structure(
+        self, *names: str, other_than: Tensor | None = None, **rest: Any
+    ) -> tuple[Structure, torch.Size] | None:
+        """What can be reduced exactly over some variables, given all the others, or `None` if nothing can.
+
+        Args:
+            *names: The variables to reduce over.
+            other_than: A value of the first of them to leave out: what remains are the wrong answers.
+            **rest: The other variables.
+
+        Returns:
+            The structure, over one flat batch dimension, and the batch shape that it stands for.
+        """
+        if {*names, *rest} != self.spaces.keys():
+            raise self._wrong_names({*names, *rest})
+        values = rest if other_than is None else {**rest, names[0]: other_than}
+        shapes = {name: self.spaces[name].batch_shape(value, name) for name, value in values.items()}
+        batch = broadcast_shapes(shapes)
+        flat = {}
+        for name, value in values.items():
+            event = self.spaces[name].shape
+            same = self.spaces[name].kind == "opaque" or (shapes[name] == batch and len(batch) == 1)
+            flat[name] = value if same else value.expand((*batch, *event)).reshape(batch.numel(), *event)
+        if other_than is not None:
+            other_than = flat.pop(names[0])
+        found = self.recursion(*names, other_than=other_than, **flat)
+        return found and (found, batch)
+
+    def recursion(self, *names: str, other_than: Tensor | None = None, **rest: Any) -> Structure | None:
+        """The structure over some variables for one flat batch; an energy of paths overrides it. See `structure`."""
+        if len(names) == 1 and self.spaces[names[0]].size is not None:
+            return Table(self.table(names[0], **rest), other_than)
         return None
 
     # --- elimination ------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..energy import Energy, FreeEnergy, Min, Partial, Reduction
+from ..energy import Energy, FreeEnergy, KBest, Min, Partial, Reduction, Structure
 from ..errors import VariableError
 from .choose import default_solver
 from .solver import Solution, Solver, solve
@@ -33,7 +33,8 @@ def infer(
         energy: The energy.
         unknown: The variable to look for; it may be given as a `Partial`, known in places.
         solver: How to look, for a variable that is not finite; see `default_solver`.
-        reduction: For a finite variable: `Min` (default), ``KBest(k)`` (values ``(*B, k)``) or ``Sample(β)`` (a draw).
+        reduction: For a finite variable or a path: `Min` (default), ``KBest(k)`` (values ``(*B, k, *event)``) or
+            ``Sample(β)`` (a draw).
         init: Where to begin a search; where the energy guesses or the solver prefers, if left out.
         options: For `solve`: ``steps``, ``tol``, ``generator``, ``progress``, …
         **known: The other variables, ``(*B, *event)`` each.
@@ -57,6 +58,8 @@ def infer(
     space = conditioned.space
     if solver is None and space.size is not None and not isinstance(known.get(unknown), Partial):
         return _look_up(conditioned, unknown, reduction or Min())
+    if solver is None and (found := conditioned.structure(unknown)) is not None:
+        return _read_off(*found, reduction)
     solver = solver or default_solver(conditioned)
     options = dict(options or {})
     if init is None:
@@ -79,12 +82,26 @@ def _look_up(energy: Energy, name: str, reduction: Reduction) -> Solution:
     return Solution(value, energies, exact, 1, {"table": table, "answer": answer})
 
 
+def _read_off(structure: Structure, batch: torch.Size, reduction: Reduction | None) -> Solution:
+    """The answer of a recursion: a path, or the string that it spells."""
+    reduction = reduction or structure.bound or Min()
+    value, energies, share = structure.read(reduction)
+    value, energies, share = (part.unflatten(0, batch) for part in (value, energies, share))
+    exact = torch.full(energies.shape, isinstance(reduction, (Min, KBest)), device=energies.device)
+    return Solution(value, energies, exact & energies.isfinite(), 1, {"answer": share})
+
+
 def posterior(energy: Energy, name: str, beta: float = 1.0, **known: Any) -> Tensor:
-    """p(name | known) ∝ exp(−β E) over a finite variable: the gradient of the free energy, ``(*B, K)``.
+    """p(name | known) ∝ exp(−β E): the gradient of the free energy, ``(*B, K)`` over a finite variable.
+
+    Over paths it is the probability that the path takes each arc, in the shape of the arcs' energies.
 
     Raises:
-        StructureError: If the variable is not finite.
+        StructureError: If the variable is neither finite nor a path.
     """
+    conditioned = energy.given(**known) if known else energy
+    if conditioned.spaces[name].size is None and (found := conditioned.structure(name)) is not None:
+        return found[0].share(FreeEnergy(beta))[1].unflatten(0, found[1])
     with torch.no_grad():
-        table = (energy.given(**known) if known else energy).table(name)
+        table = conditioned.table(name)
     return FreeEnergy(beta).answer(table)

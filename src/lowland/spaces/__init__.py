@@ -2,7 +2,20 @@
 
 from .discrete import Binary, Categorical
 from .opaque import Opaque
+from .paths import NOTHING, Paths, Sequence
 from .real import Box, NonNegative, Real, Sphere
 from .space import Space
 
-__all__ = ["Binary", "Box", "Categorical", "NonNegative", "Opaque", "Real", "Space", "Sphere"]
+__all__ = [
+    "NOTHING",
+    "Binary",
+    "Box",
+    "Categorical",
+    "NonNegative",
+    "Opaque",
+    "Paths",
+    "Real",
+    "Sequence",
+    "Space",
+    "Sphere",
+]
