@@ -51,6 +51,10 @@ class Reduction:
         """The gradient of `merge`: from that of what came out ``(*B, width)`` to that of what went in ``(*B, n, width)``."""
         raise NotImplementedError
 
+    def join(self, one: Tensor, other: Tensor) -> Tensor:
+        """The total of two parts that share no variable, from theirs: ``(*B, width)`` twice ``→ (*B, width)``."""
+        return one + other
+
     def read(self, total: Tensor) -> Tensor:
         """What is asked for, of the total of everything: ``(*B, width) → (*B)``; differentiable."""
         return total.squeeze(-1)
@@ -146,6 +150,9 @@ class KBest(Reduction):
         flat = totals.flatten(-2)
         found = flat.topk(self.k, -1, largest=False, sorted=True).indices
         return torch.zeros_like(flat).scatter(-1, found, _reachable(merged, grad)).reshape(totals.shape)
+
+    def join(self, one: Tensor, other: Tensor) -> Tensor:
+        return self.merge(one.unsqueeze(-1) + other.unsqueeze(-2))
 
     def read(self, total: Tensor) -> Tensor:
         return total
