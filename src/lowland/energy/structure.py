@@ -62,6 +62,14 @@ class Structure:
         """The same structure with other potentials."""
         raise NotImplementedError
 
+    def augmented(self, right: Tensor, margin: float) -> Structure:
+        """The same structure with each value made lower by the margin for every place where it differs from the right one.
+
+        Raises:
+            StructureError: If mistakes don't add up over what the energy is a sum of.
+        """
+        raise StructureError(f"{type(self).__name__}: mistakes of an answer are no sum over its parts; use a hinge.")
+
     def read(self, reduction: Reduction) -> tuple[Tensor, Tensor, Tensor]:
         """The values found, their energies, and the gradient that they were read off from."""
         energies, share = self.share(reduction)
@@ -93,6 +101,10 @@ class Table(Structure):
             raise StructureError("All answers but one: wanted at least two to choose from, got one.")
         return reduction(self.potentials.scatter(-1, self.other_than.unsqueeze(-1), torch.inf))
 
+    def augmented(self, right: Tensor, margin: float) -> Table:
+        mistake = torch.full_like(self.potentials, margin).scatter(-1, right.unsqueeze(-1), 0.0)
+        return replace(self, potentials=self.potentials - mistake)
+
     def value(self, share: Tensor) -> Tensor:
         """The index of the value."""
         return share.argmax(-1)
@@ -122,6 +134,9 @@ class Bound(Structure):
                 "use the same for both."
             )
         return self.inner.reduce(reduction)
+
+    def augmented(self, right: Tensor, margin: float) -> Bound:
+        return replace(self, inner=self.inner.augmented(right, margin))
 
     def value(self, share: Tensor) -> Tensor:
         return self.inner.value(share)

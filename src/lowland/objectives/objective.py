@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..energy import Energy
 from ..errors import CheckpointError, StructureError, VariableError
@@ -83,7 +83,7 @@ class SumObjective(Objective):
 
     @classmethod
     def example(cls) -> SumObjective:
-        from .table import Hinge, NegativeLogLikelihood
+        from .answers import Hinge, NegativeLogLikelihood
 
         return cls((NegativeLogLikelihood(), 0.5), (Hinge(), 2.0))
 
@@ -129,3 +129,32 @@ def observed(energy: Energy, batch: Mapping[str, Any]) -> dict[str, Any]:
             "add it to the data, or eliminate it first (minimize or marginalize)."
         )
     return {name: batch[name] for name in energy.spaces}
+
+
+def alone(energy: Energy, batch: Mapping[str, Any], name: str) -> tuple[Energy, Tensor]:
+    """An energy of one variable, what else the batch holds of it given, and the values of that variable.
+
+    Raises:
+        VariableError: If the batch lacks a variable of the energy.
+        StructureError: If the energy has no such variable.
+        SpaceError: If a value lies outside the variable's space.
+    """
+    values = observed(energy, batch)
+    if name not in values:
+        raise StructureError(f"{type(energy).__name__} has no variable {name}, only {', '.join(values)}: say name=….")
+    value = energy.spaces[name].check(values.pop(name), name)
+    return (energy.given(**values) if values else energy), value
+
+
+def encoder(energy: Energy) -> nn.Module:
+    """The part of an energy that is called ``encoder``: what makes a vector of an observation.
+
+    Raises:
+        StructureError: If no part of it, or several, are called so.
+    """
+    found = [part for path, part in energy.named_modules() if path.rpartition(".")[2] == "encoder"]
+    if len(found) != 1:
+        raise StructureError(
+            f"{type(energy).__name__}: wanted one part called encoder, found {len(found)}: give the objective encoder=…."
+        )
+    return found[0]

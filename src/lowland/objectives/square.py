@@ -10,14 +10,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .table import TableObjective
+from ..errors import StructureError
+from .answers import AnswerObjective, Answers
 
 
-class LeastMeanSquares(TableObjective):
+class LeastMeanSquares(AnswerObjective):
     """½ Σ_k (−E_k − t_k)²: every output has a target, right or wrong. Units: energy²."""
 
     no_collapse = "Targets differ between labels, so a flat energy costs at least 2 (K − 1) / K."
 
-    def losses(self, table: Tensor, right: Tensor) -> Tensor:
-        target = torch.full_like(table, -1.0).scatter(-1, right.unsqueeze(-1), 1.0)
+    def losses(self, answers: Answers) -> Tensor:
+        table = answers.table
+        if table is None:
+            raise StructureError(f"LeastMeanSquares: wanted a table of energies, but {answers.name} is no label.")
+        target = torch.full_like(table, -1.0).scatter(-1, answers.answer.unsqueeze(-1), 1.0)
         return 0.5 * (table + target).square().sum(-1)

@@ -2,8 +2,10 @@
 
 import torch
 
+from lowland.energy import Tabulated
 from lowland.nets import digit_bitmaps
 from lowland.objectives import NegativeLogLikelihood
+from lowland.spaces import Categorical
 from lowland.systems.perception.lenet import Config, MaximumAPosteriori, Published, _distort, embed
 
 
@@ -28,17 +30,19 @@ def test_the_criterion_is_equation_nine():
     table, right = 5 * torch.rand(6, 10), torch.arange(6)
     j = 2.0
     by_hand = table[torch.arange(6), right] + (torch.exp(torch.tensor(-j)) + torch.exp(-table).sum(-1)).log()
-    torch.testing.assert_close(MaximumAPosteriori(j).losses(table, right), by_hand)
+    energy = Tabulated(table, y=Categorical(10))
+    torch.testing.assert_close(MaximumAPosteriori(j)(energy, {"y": right}).value, by_hand.mean())
 
 
 def test_rubbish_charges_a_code_that_is_far_from_every_bitmap():
     near = torch.full((1, 10), 50.0)
     near[0, 0] = 1.0
     far, right = near + 40, torch.tensor([0])
+    near, far = Tabulated(near, y=Categorical(10)), Tabulated(far, y=Categorical(10))
     likelihood, posterior = NegativeLogLikelihood(), MaximumAPosteriori(10.0)
-    torch.testing.assert_close(likelihood.losses(near, right), likelihood.losses(far, right))
-    assert posterior.losses(near, right) < 0.01
-    assert posterior.losses(far, right) > 30
+    torch.testing.assert_close(likelihood(near, {"y": right}).value, likelihood(far, {"y": right}).value)
+    assert posterior(near, {"y": right}).value < 0.01
+    assert posterior(far, {"y": right}).value > 30
 
 
 def test_distortions_repeat_with_their_generator_and_leave_the_batch_alone():

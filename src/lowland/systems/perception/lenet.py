@@ -36,14 +36,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 
 from ...data import labelled_images, random_affine
 from ...energy import NetworkTable, Prototypes
 from ...nets import LeNet5, ModernLeNet, digit_bitmaps
-from ...objectives import NegativeLogLikelihood, error_rate
+from ...objectives import Answers, NegativeLogLikelihood, error_rate
 from ...spaces import Box
 from ...system import Data, Metric, System, register
 from ...train import Player
@@ -114,8 +114,9 @@ class MaximumAPosteriori(NegativeLogLikelihood):
         super().__init__()
         self.rubbish = rubbish
 
-    def losses(self, table: Float[Tensor, "N K"], right: Int64[Tensor, " N"]) -> Float[Tensor, " N"]:
-        return super().losses(torch.cat([table, torch.full_like(table[:, :1], self.rubbish)], 1), right)
+    def losses(self, answers: Answers) -> Float[Tensor, " N"]:
+        digits = answers.every(self.reduction)
+        return answers.right - self.reduction(torch.stack([digits, torch.full_like(digits, self.rubbish)], -1))
 
 
 def build(config: Config) -> nn.ModuleDict:
