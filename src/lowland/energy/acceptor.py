@@ -119,11 +119,12 @@ class Acceptor:
         degree = torch.zeros(count, states + 1, dtype=torch.int64, device=target.device)
         degree.scatter_add_(1, target, torch.ones_like(target))
         rank = torch.arange(arcs, device=target.device) - (degree.cumsum(1) - degree).gather(1, target)
+        rank = torch.where(target < states, rank, 0)  # the many ways that are not allowed need no places of their own
         widest = max(1, int(degree[:, :states].max()))
-        arc = torch.full((count, states + 1, max(widest, int(rank.max()) + 1)), arcs, device=target.device)
+        arc = torch.full((count, states + 1, widest), arcs, device=target.device)
         rows = torch.arange(count, device=target.device)[:, None].expand_as(target)
         arc[rows, target, rank] = order
-        arc = arc[:, :states, :widest]
+        arc = arc[:, :states]
         known = arc.clamp_max(arcs - 1)
         return Incoming(known // labels, known % labels, arc)
 
