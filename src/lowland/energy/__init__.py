@@ -7,6 +7,7 @@ from .components import IndependentComponents, PrincipalComponents
 from .constant import Constant
 from .elimination import Eliminated
 from .energy import Energy, QuadraticForm
+from .independent_bits import CompletedBits, EliminatedBits, IndependentBits
 from .linear import linear
 from .mixture import CompletedMixture, GaussianMixture
 from .network import Function, Network, NetworkTable, Prototypes
@@ -15,6 +16,7 @@ from .quadratic import Bilinear, Quadratic
 from .reconstruction import ConvolutionalReconstruction, LinearReconstruction, Reconstruction
 from .reduction import Entropy, FreeEnergy, KBest, Min, Reduction, Sample
 from .regularizer import L1, L2, GroupL2, Regularizer
+from .restricted_boltzmann import BoltzmannMachine, GaussianBernoulli, RestrictedBoltzmann
 from .segments import PieceEnergies, Segmentation, Segments
 from .structure import Level, Structure, Table, reduce_paths
 from .tabulated import Tabulated
@@ -24,19 +26,24 @@ __all__ = [
     "L2",
     "Acceptor",
     "Bilinear",
+    "BoltzmannMachine",
     "Clusters",
     "Completed",
+    "CompletedBits",
     "CompletedMixture",
     "Conditioned",
     "Constant",
     "ConvolutionalReconstruction",
     "Eliminated",
+    "EliminatedBits",
     "Energy",
     "Entropy",
     "FreeEnergy",
     "Function",
+    "GaussianBernoulli",
     "GaussianMixture",
     "GroupL2",
+    "IndependentBits",
     "IndependentComponents",
     "KBest",
     "Level",
@@ -53,6 +60,7 @@ __all__ = [
     "Reconstruction",
     "Reduction",
     "Regularizer",
+    "RestrictedBoltzmann",
     "Sample",
     "Scaled",
     "Segmentation",

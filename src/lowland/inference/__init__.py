@@ -5,6 +5,7 @@ from .adapt import adapt
 from .adjoint import implicit, minimiser
 from .admm import ADMM
 from .amortised import Amortisation, Amortised, amortise
+from .annealed_importance_sampling import LogPartition, annealed_importance_sampling
 from .chains import effective_sample_size, split_r_hat
 from .choose import default_solver
 from .coordinate import CoordinateDescent, GreedyCoordinateDescent
@@ -13,6 +14,7 @@ from .gradient import LBFGS, GradientDescent, Newton, TorchOptimizer
 from .hmc import HMC
 from .infer import infer, posterior
 from .langevin import MALA, Langevin
+from .log_partition import log_partition
 from .proximal import FISTA, ISTA
 from .quality import Quality, how_good
 from .solver import Info, Solution, Solver, solve
@@ -33,6 +35,7 @@ __all__ = [
     "GreedyCoordinateDescent",
     "Info",
     "Langevin",
+    "LogPartition",
     "Newton",
     "Quality",
     "Solution",
@@ -40,11 +43,13 @@ __all__ = [
     "TorchOptimizer",
     "adapt",
     "amortise",
+    "annealed_importance_sampling",
     "default_solver",
     "effective_sample_size",
     "how_good",
     "implicit",
     "infer",
+    "log_partition",
     "minimiser",
     "posterior",
     "solve",
