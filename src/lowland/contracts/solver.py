@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..energy import L1, Conditioned, Energy, Function, Quadratic
+from ..energy import L1, Conditioned, Energy, FreeEnergy, Function, Quadratic, RandomField
 from ..inference import Solver, solve
 from ..spaces import Binary, Real
 from .failure import ContractError, close, require
@@ -18,18 +18,21 @@ def check_solver(solver: Solver) -> None:
 
     The state leads with the value and with the batch; nothing of the caller's changes; rows never influence each other; a
     generator repeats it; float64 stays float64. A minimiser finds the lowest point, says so, and stays there; unrolled, gradients
-    flow through it. A sampler draws from exp(−βE), and never claims to have converged.
+    flow through it. One that looks over beliefs finds a stationary point of their free energy. A sampler draws from exp(−βE), and
+    never claims to have converged.
 
     Raises:
         ContractError: For the first promise that is broken.
     """
     who = type(solver).__name__
-    energy, lowest = _problem(solver.tried_on)
+    energy, lowest = (_beliefs(solver, _field()), None) if solver.tried_on == "field" else _problem(solver.tried_on)
     start = energy.space.initial((6,), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     _check_state(solver, energy, start, who)
     _check_rows(solver, energy, start, who)
     if solver.samples:
         _check_samples(solver, energy, who)
+    elif lowest is None:
+        _check_beliefs(solver, energy, start, who)
     else:
         _check_minimum(solver, energy, start, lowest, who)
 
@@ -51,6 +54,19 @@ def _problem(kind: str) -> tuple[Energy, Tensor]:
     chain = Function(lambda s: -0.8 * (s[:, 1:] * s[:, :-1]).sum(1) - 0.3 * s.sum(1), s=Binary(4))
     every = Binary(4).enumerate().double()
     return chain, (torch.softmax(-chain(s=every), 0)[:, None] * every).sum(0).expand(6, 4)
+
+
+def _field() -> Tensor:
+    """Unary energies of six small images of labels."""
+    return torch.linspace(-1, 2, 72, dtype=torch.float64).reshape(6, 2, 3, 2).sin()
+
+
+def _beliefs(solver: Solver, unary: Tensor) -> Energy:
+    pairs = torch.tensor([[0.0, 0.4], [0.3, -0.1]], dtype=torch.float64).expand(2, 1, 1, 2, 2)
+    relaxed = solver.relax(RandomField(unary, pairs), FreeEnergy())
+    if relaxed is None:
+        raise ContractError(f'{type(solver).__name__}: tried on "field", it says in `relax` what it looks over.')
+    return relaxed
 
 
 def _check_state(solver: Solver, energy: Energy, start: Tensor, who: str) -> None:
@@ -101,6 +117,28 @@ def _check_minimum(solver: Solver, energy: Energy, start: Tensor, lowest: Tensor
     require(not bool(short.converged.any()), who, "does not claim to have converged without looking")
     if "unroll" not in solver.exempt:
         _check_unroll(solver, lowest, who)
+
+
+def _check_beliefs(solver: Solver, energy: Energy, start: Tensor, who: str) -> None:
+    found = solve(solver, energy, start, steps=2000, tol=1e-10)
+    require(bool(found.converged.all()), who, f"says that it has converged (residual {found.info.get('residual')})")
+    energies, slope = energy.value_and_gradient(found.value)
+    close(found.energy, energies, who, "reports the free energy where it stopped", 1e-10)
+    close(slope, torch.zeros_like(slope), who, "finds a stationary point of the free energy", 1e-8)
+    short = solve(solver, energy, start, steps=0)
+    require(not bool(short.converged.any()), who, "does not claim to have converged without looking")
+
+    def answer(unary: Tensor) -> Tensor:
+        return (
+            solve(solver, _beliefs(solver, unary), torch.zeros_like(start), steps=40, unroll=True).value.square().sum()
+        )
+
+    unary, small = _field().requires_grad_(), 1e-6
+    way = torch.randn(unary.shape, generator=torch.Generator().manual_seed(7), dtype=unary.dtype)
+    got = (torch.autograd.grad(answer(unary), unary)[0] * way).sum()
+    with torch.no_grad():
+        wanted = (answer(unary + small * way) - answer(unary - small * way)) / (2 * small)
+    close(got, wanted, who, "gradients flow through unrolled steps", 1e-3)
 
 
 def _check_unroll(solver: Solver, lowest: Tensor, who: str) -> None:

@@ -7,6 +7,7 @@ from .components import IndependentComponents, PrincipalComponents
 from .constant import Constant
 from .elimination import Eliminated
 from .energy import Energy, QuadraticForm
+from .grid import Grid, RandomField
 from .independent_bits import CompletedBits, EliminatedBits, IndependentBits
 from .linear import linear
 from .mixture import CompletedMixture, GaussianMixture
@@ -20,11 +21,14 @@ from .restricted_boltzmann import BoltzmannMachine, GaussianBernoulli, Restricte
 from .segments import PieceEnergies, Segmentation, Segments
 from .structure import Level, Structure, Table, reduce_paths
 from .tabulated import Tabulated
+from .tree import Labelling, OtherLabelling, Tree
+from .variational import BetheFreeEnergy, FactorizedFreeEnergy, Relaxation
 
 __all__ = [
     "L1",
     "L2",
     "Acceptor",
+    "BetheFreeEnergy",
     "Bilinear",
     "BoltzmannMachine",
     "Clusters",
@@ -38,28 +42,34 @@ __all__ = [
     "EliminatedBits",
     "Energy",
     "Entropy",
+    "FactorizedFreeEnergy",
     "FreeEnergy",
     "Function",
     "GaussianBernoulli",
     "GaussianMixture",
+    "Grid",
     "GroupL2",
     "IndependentBits",
     "IndependentComponents",
     "KBest",
+    "Labelling",
     "Level",
     "LinearReconstruction",
     "Min",
     "Network",
     "NetworkTable",
+    "OtherLabelling",
     "Partial",
     "PieceEnergies",
     "PrincipalComponents",
     "Prototypes",
     "Quadratic",
     "QuadraticForm",
+    "RandomField",
     "Reconstruction",
     "Reduction",
     "Regularizer",
+    "Relaxation",
     "RestrictedBoltzmann",
     "Sample",
     "Scaled",
@@ -69,6 +79,7 @@ __all__ = [
     "Sum",
     "Table",
     "Tabulated",
+    "Tree",
     "linear",
     "misspelling",
     "reduce_paths",

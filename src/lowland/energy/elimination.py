@@ -21,6 +21,7 @@ from .energy import Energy, QuadraticForm
 from .network import NetworkTable
 from .reduction import FreeEnergy, Min, Reduction
 from .structure import Bound, Structure
+from .variational import Relaxation
 
 
 @runtime_checkable
@@ -100,6 +101,8 @@ class Eliminated(Energy):
         energy = self.energy.given(**values) if values else self.energy
         if self.solver is None and type(energy.space) is Real and (form := energy.quadratic_form()) is not None:
             return _quadratic(form, self.reduction)
+        if (relaxed := self._relaxed(energy)) is not None:
+            return relaxed.value(self._search(relaxed))
         return energy.value(self._minimiser(energy))
 
     def _paths(self, values: Mapping[str, Any]) -> tuple[Structure, torch.Size] | None:
@@ -122,7 +125,14 @@ class Eliminated(Energy):
                 f"marginalize: {type(self.energy).__name__} is not quadratic in {self.name}, in {self.energy.spaces[self.name]!r}, "
                 "so its integral has no closed form: minimize it, or draw samples (Langevin, HMC)."
             )
+        return self._search(energy)
+
+    def _search(self, energy: Energy) -> Tensor:
         return _search[0](energy, self.solver, self.differentiate, self.options)
+
+    def _relaxed(self, energy: Energy) -> Relaxation | None:
+        """The free energy of beliefs that the solver looks over in place of the energy, if it is one of those."""
+        return None if self.solver is None else self.solver.relax(energy, self.reduction)
 
     def answer(self, **values: Any) -> Tensor:
         """What the eliminated variable is, given the others, read off the gradient.
@@ -130,6 +140,7 @@ class Eliminated(Energy):
         Returns:
             For a finite variable the gradient of the reduced energy ``(*batch, K)``: one-hot argmin, posterior, or draw;
             for a path that with respect to the energies of its arcs, in their shape;
+            for an image of labels the beliefs that its solver arrives at;
             for a continuous one the minimiser ``(*batch, *event)`` (also the posterior's mean, where it is quadratic).
         """
         if self.exact:
@@ -138,6 +149,8 @@ class Eliminated(Energy):
             structure, batch = found
             return structure.share(self.reduction)[1].unflatten(0, batch)
         energy = self.energy.given(**values) if values else self.energy
+        if (relaxed := self._relaxed(energy)) is not None:
+            return relaxed.beliefs(self._search(relaxed))
         if self.solver is None and type(energy.space) is Real and (form := energy.quadratic_form()) is not None:
             return _solve(form)[0].reshape(*form.linear.shape[:-1], *energy.space.shape)
         return self._minimiser(energy)

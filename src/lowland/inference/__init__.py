@@ -6,6 +6,7 @@ from .adjoint import implicit, minimiser
 from .admm import ADMM
 from .amortised import Amortisation, Amortised, amortise
 from .annealed_importance_sampling import LogPartition, annealed_importance_sampling
+from .belief_propagation import BeliefPropagation
 from .chains import effective_sample_size, split_r_hat
 from .choose import default_solver
 from .coordinate import CoordinateDescent, GreedyCoordinateDescent
@@ -15,20 +16,22 @@ from .hmc import HMC
 from .infer import infer, posterior
 from .langevin import MALA, Langevin
 from .log_partition import log_partition
+from .mean_field import MeanField
 from .proximal import FISTA, ISTA
 from .quality import Quality, how_good
 from .solver import Info, Solution, Solver, solve
 
 __all__ = [
     "ADMM",
-    "ActiveSet",
     "FISTA",
     "HMC",
     "ISTA",
     "LBFGS",
     "MALA",
+    "ActiveSet",
     "Amortisation",
     "Amortised",
+    "BeliefPropagation",
     "CoordinateDescent",
     "Gibbs",
     "GradientDescent",
@@ -36,6 +39,7 @@ __all__ = [
     "Info",
     "Langevin",
     "LogPartition",
+    "MeanField",
     "Newton",
     "Quality",
     "Solution",

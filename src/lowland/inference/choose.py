@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from ..energy import Completed, Energy
+from ..energy import Completed, Energy, RandomField
 from ..energy.partial import PinnedSpace
 from ..errors import StructureError
 from ..spaces import Binary, Real, Sphere
 from .active_set import ActiveSet
 from .admm import ADMM
+from .belief_propagation import BeliefPropagation
 from .gibbs import Gibbs
 from .gradient import LBFGS, GradientDescent, Newton
 from .lasso import lasso
@@ -26,6 +27,7 @@ def default_solver(energy: Energy) -> Solver:
     smooth, unconstrained                           `LBFGS`
     smooth, constrained                             `GradientDescent`
     bits, too many to list                          `Gibbs` (a sampler)
+    image of labels, too many to list               `BeliefPropagation`, damped by half
     ==============================================  =====================
 
     Raises:
@@ -34,6 +36,8 @@ def default_solver(energy: Energy) -> Solver:
     space = energy.space
     if isinstance(space, Binary):
         return Gibbs()
+    if isinstance(energy, RandomField):
+        return BeliefPropagation(damping=0.5)
     if space.kind != "float":
         raise StructureError(f"No solver looks over {energy.variable} in {space!r}: give one with solver=….")
     smooth, kink = energy.composite()

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..energy import Energy, FreeEnergy, KBest, Min, Partial, Reduction, Structure
+from ..energy import Energy, FreeEnergy, KBest, Min, Partial, Reduction, Relaxation, Structure
 from ..errors import VariableError
 from .choose import default_solver
 from .solver import Solution, Solver, solve
@@ -34,7 +34,7 @@ def infer(
         unknown: The variable to look for; it may be given as a `Partial`, known in places.
         solver: How to look, for a variable that is not finite; see `default_solver`.
         reduction: For a finite variable or a path: `Min` (default), ``KBest(k)`` (values ``(*B, k, *event)``) or
-            ``Sample(β)`` (a draw).
+            ``Sample(β)`` (a draw). For an image of labels: `Min` or ``FreeEnergy(β)``, the most likely label of each pixel.
         init: Where to begin a search; where the energy guesses or the solver prefers, if left out.
         options: For `solve`: ``steps``, ``tol``, ``generator``, ``progress``, …
         **known: The other variables, ``(*B, *event)`` each.
@@ -62,6 +62,8 @@ def infer(
         return _read_off(*found, reduction)
     solver = solver or default_solver(conditioned)
     options = dict(options or {})
+    if (relaxed := solver.relax(conditioned, reduction or Min())) is not None:
+        return _relaxed(conditioned, relaxed, solver, init, options)
     if init is None:
         with torch.no_grad():
             init = conditioned.guess(unknown)
@@ -89,6 +91,18 @@ def _read_off(structure: Structure, batch: torch.Size, reduction: Reduction | No
     value, energies, share = (part.unflatten(0, batch) for part in (value, energies, share))
     exact = torch.full(energies.shape, isinstance(reduction, (Min, KBest)), device=energies.device)
     return Solution(value, energies, exact & energies.isfinite(), 1, {"answer": share})
+
+
+def _relaxed(
+    energy: Energy, relaxed: Relaxation, solver: Solver, init: Tensor | None, options: dict[str, Any]
+) -> Solution:
+    """The labels that beliefs speak for; how much they do is ``info["answer"]``, and ``info["free_energy"]`` an approximation."""
+    found = solve(solver, relaxed, init, **options)
+    with torch.no_grad():
+        value, answer = relaxed.labels(found.value), relaxed.beliefs(found.value)
+        energies = energy.value(value)
+    info = {**found.info, "free_energy": found.energy, "answer": answer}
+    return Solution(value, energies, found.converged, found.steps, info)
 
 
 def posterior(energy: Energy, name: str, beta: float = 1.0, **known: Any) -> Tensor:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from ..energy import Energy
+from ..energy import Energy, Reduction, Relaxation
 from ..errors import DivergenceError, SpaceError
 from .compiled import Compiled
 
@@ -52,7 +52,8 @@ class Solver:
     exempt: ClassVar[Mapping[str, str]] = {}
     #: How many steps pass between two looks at convergence; 1 for a solver whose few steps are large.
     look_every: ClassVar[int] = LOOK_EVERY
-    #: What the checks try it on: "smooth" (a quadratic), "kink" (a quadratic and an L1 term) or "bits" (an Ising chain).
+    #: What the checks try it on: "smooth" (a quadratic), "kink" (a quadratic and an L1 term), "bits" (an Ising chain) or
+    #: "field" (an image of labels, by its `relax`).
     tried_on: ClassVar[str] = "smooth"
     #: Whether it draws samples of exp(−β E) rather than look for the lowest point.
     samples: ClassVar[bool] = False
@@ -61,6 +62,10 @@ class Solver:
     def example(cls) -> Solver:
         """One with ordinary settings, for the conformance checks."""
         return cls()
+
+    def relax(self, energy: Energy, reduction: Reduction) -> Relaxation | None:
+        """The free energy of beliefs that this solver looks over in place of ``energy``; `None`: it looks over ``energy`` itself."""
+        return None
 
     def start(self, energy: Energy, known: Mapping[str, Any], generator: torch.Generator | None = None) -> Tensor:
         """Where to begin when the caller does not say: a point of the space for each sample."""

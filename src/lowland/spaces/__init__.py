@@ -1,16 +1,19 @@
 """What a variable ranges over."""
 
 from .discrete import Binary, Categorical
+from .labels import Labels
 from .opaque import Opaque
 from .paths import NOTHING, Paths, Sequence
 from .real import Box, NonNegative, Real, Sphere
 from .space import Space
+from .trees import Trees
 
 __all__ = [
     "NOTHING",
     "Binary",
     "Box",
     "Categorical",
+    "Labels",
     "NonNegative",
     "Opaque",
     "Paths",
@@ -18,4 +21,5 @@ __all__ = [
     "Sequence",
     "Space",
     "Sphere",
+    "Trees",
 ]
