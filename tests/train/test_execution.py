@@ -121,8 +121,8 @@ def test_a_finished_run_resumes_to_the_same_figures(run):
 
 
 def test_a_run_resumes_only_as_it_was_started(run):
-    with pytest.raises(UsageError, match=r"--devices: .* was started with 1, got 2"):
-        resume(run.folder, settings={"devices": 2})
+    with pytest.raises(UsageError, match=r"--seed: .* was started with 0, got 2"):
+        resume(run.folder, settings={"seed": 2})
 
 
 def test_nan_in_the_data_stops_the_run_and_names_the_sample(system, tmp_path):
@@ -157,12 +157,13 @@ def test_kill_9_changes_nothing(system, tmp_path, start):
     assert (whole.folder / "metrics.jsonl").read_text() == (continued.folder / "metrics.jsonl").read_text()
 
 
-def test_two_processes_give_what_one_gives(system, tmp_path, start):
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_processes_give_what_one_gives(system, tmp_path, start, strategy):
     """The same global batches, gradients averaged over samples: the same weights but for the order of sums."""
     config = system.configure(noise=0.0, hidden=(), epochs=3)  # nothing is drawn at random
     execute(system, config, Settings(device="cpu"), out=tmp_path / "run1", shown=False)
     words = ["--noise", "0", "--hidden", "[]", "--epochs", "3", "--device", "cpu", "--devices", "2", "--out", "run2"]
-    process = start("train", "logistic_digits", *words)
+    process = start("train", "logistic_digits", *words, "--strategy", strategy)
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
     assert out.strip().splitlines()[-1].endswith("report.html")
@@ -173,5 +174,6 @@ def test_two_processes_give_what_one_gives(system, tmp_path, start):
         [json.loads(line) for line in (tmp_path / f"run{n}" / "metrics.jsonl").read_text().splitlines()] for n in (1, 2)
     ]
     assert [line["loss"] for line in logs[0]] == pytest.approx([line["loss"] for line in logs[1]], rel=1e-4)
+    assert lowland.load(tmp_path / "run2").energy.network[1].weight.shape == (10, 64)
     figures = [json.loads((tmp_path / f"run{n}" / "result.json").read_text())["metrics"][0]["value"] for n in (1, 2)]
     assert figures[0] == pytest.approx(figures[1], abs=1.0)  # one digit in 200 may lie on the border

@@ -568,7 +568,8 @@ def test_a_player_needs_something_to_change_and_a_stage_a_name_of_its_own():
         ({"device": "gpu7"}, "wanted auto, cpu, cuda"),
         ({"devices": 0}, "at least 1"),
         ({"precision": "17"}, "precision '17'"),
-        ({"strategy": "fsdp"}, "wanted auto or a DDP strategy"),
+        ({"strategy": "dp"}, "wanted auto, fsdp or a DDP strategy"),
+        ({"strategy": "fsdp", "devices": 2, "precision": "16-mixed"}, "32-true or bf16-mixed, got 16-mixed"),
     ],
 )
 def test_devices_there_are_not(options, complaint):

@@ -83,7 +83,7 @@ def _resume(name: str | None, folder: str, rest: list[str]) -> int:
     parser.add_argument("--resume")
     parser.add_argument("--quiet", action="store_true")
     add_output(parser)
-    free = {"device": str, "data": str, "checkpoint_seconds": float, "devices": int}
+    free = {"device": str, "data": str, "checkpoint_seconds": float, "devices": int, "strategy": str}
     for option, kind in free.items():
         parser.add_argument(_flag(option), type=kind, default=None, dest=option)
     try:
@@ -159,7 +159,7 @@ def _parser(system: Any, preset: str, values: dict[str, Any]) -> Any:
         "device": (str, "auto, cpu, cuda or cuda:N"),
         "devices": (int, "processes that share each batch"),
         "precision": (str, "as Lightning Fabric names it: 32-true, bf16-mixed, ..."),
-        "strategy": (str, "how processes work together, as Lightning Fabric names it; auto is DDP"),
+        "strategy": (str, "how processes work together: fsdp lays what is trained in pieces on them; auto is DDP"),
         "steps": (int, "no training stage takes more steps than this"),
         "data": (str, "folder of data sets, <data set>/<file>, searched first"),
         "checkpoint_seconds": (float, "seconds between two checkpoints"),

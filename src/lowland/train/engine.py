@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
+from torch import nn
 
 from ..errors import UsageError
 
@@ -17,13 +19,15 @@ def engine(device: str = "auto", devices: int = 1, precision: str | None = None,
 
     Args:
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:1".
-        devices: Number of processes. Beyond one, the command is started again for each, and they meet in DDP (gloo on
-            the CPU).
+        devices: Number of processes. Beyond one, the command is started again for each, and they meet in DDP or FSDP
+            (gloo on the CPU).
         precision: As Fabric names it; ``None`` is bf16-mixed on a GPU that has it and 32-true elsewhere.
-        strategy: As Fabric names it; "ddp_find_unused_parameters_true" where some steps leave parameters out of the loss.
+        strategy: "fsdp" lays the trained parameters, their gradients and the optimiser's state in pieces on the processes;
+            else a DDP strategy as Fabric names it, "ddp_find_unused_parameters_true" where some steps leave parameters
+            out of the loss.
 
     Raises:
-        UsageError: If the device, the number or the precision is not one there is.
+        UsageError: If the device, the number, the precision or the strategy is not one there is.
     """
     try:
         chosen = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
@@ -33,22 +37,27 @@ def engine(device: str = "auto", devices: int = 1, precision: str | None = None,
         raise UsageError(
             f"--device {device}: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu."
         )
-    if strategy != "auto" and not strategy.startswith("ddp"):
-        raise UsageError(
-            f"--strategy: wanted auto or a DDP strategy, whose processes each hold the whole model, got {strategy!r}."
-        )
+    if strategy not in ("auto", "fsdp") and not strategy.startswith("ddp"):
+        raise UsageError(f"--strategy: wanted auto, fsdp or a DDP strategy of Fabric's, got {strategy!r}.")
     if devices < 1:
         raise UsageError(f"--devices: wanted at least 1, got {devices}.")
     if precision is None:
         precision = "bf16-mixed" if chosen.type == "cuda" and torch.cuda.is_bf16_supported() else "32-true"
-    if strategy == "auto" and devices > 1:
-        strategy = "ddp"
+    processes: Any = "ddp" if strategy == "auto" and devices > 1 else strategy
+    if strategy == "fsdp" and devices == 1:
+        processes = "auto"  # nobody to share with
+    elif strategy == "fsdp":
+        if precision not in ("32-true", "bf16-mixed"):
+            raise UsageError(f"--strategy fsdp: wanted --precision 32-true or bf16-mixed, got {precision}.")
+        from .sharded import shard
+
+        processes = ModelParallelStrategy(shard, data_parallel_size=devices, tensor_parallel_size=1)
     where: Any = [chosen.index] if chosen.index is not None and devices == 1 else devices
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
-            fabric = Fabric(accelerator=chosen.type, devices=where, precision=precision, strategy=strategy)  # type: ignore[arg-type]
+            fabric = Fabric(accelerator=chosen.type, devices=where, precision=precision, strategy=processes)  # type: ignore[arg-type]
     except (ValueError, TypeError) as error:
         raise UsageError(
             f"Fabric refuses device {device!r}, precision {precision!r}, strategy {strategy!r}: {error}"
@@ -56,3 +65,13 @@ def engine(device: str = "auto", devices: int = 1, precision: str | None = None,
     if devices > 1 and not fabric._launched:
         fabric.launch()
     return fabric
+
+
+def sharding(fabric: Fabric) -> bool:
+    """Whether its processes hold pieces of what is trained."""
+    return isinstance(fabric.strategy, ModelParallelStrategy)
+
+
+def place(module: nn.Module, fabric: Fabric) -> nn.Module:
+    """The module on the device of this process; Fabric itself leaves that to whoever lays it in pieces."""
+    return fabric.to_device(module).to(fabric.device)

@@ -24,7 +24,7 @@ from .run import Run, Settings
 from .trainer import Trainer
 
 #: What a run may be resumed without: these change neither what is learnt nor in which order.
-_FREE = ("checkpoint_seconds", "data", "device")
+_FREE = ("checkpoint_seconds", "data", "device", "devices", "strategy")
 
 
 def execute(
@@ -64,7 +64,8 @@ def resume(folder: str | Path, *, settings: dict[str, Any] | None = None, shown:
 
     Args:
         folder: The run.
-        settings: Settings to change: `device`, `data` or `checkpoint_seconds`, which don't change what is learnt.
+        settings: Settings to change: `device`, `devices`, `strategy`, `data` or `checkpoint_seconds`, which don't change what
+            is learnt. (With another number of processes random draws are divided among them in another way.)
         shown: Whether progress bars are shown; by default on a terminal.
 
     Raises:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from ..errors import CheckpointError, DivergenceError, UsageError
 from . import checkpoint, randomness
 from .batches import Batches
+from .engine import sharding
 from .log import Bar, Record, Window, clock
 from .player import Player, Turn
 
@@ -86,13 +87,15 @@ class Loop:
     def _through(self, iterator: Iterator[Any]) -> None:
         """The rest of an epoch, or of the stage."""
         turns, several = self.turns, len(self.turns) > 1
+        games_in_pieces = several and sharding(self.fabric)  # a loss may ask the modules of the other players
         epoch_done = True
         for batch in iterator:
             value = batch.value if self.transform is None else self.transform(batch.value, self.generator)
             terms: dict[str, Tensor | float] = {}
             for turn in turns:
                 if self.step % turn.player.every == 0:
-                    loss, parts = turn.take(value, batch.share)
+                    with whole(other for other in turns if other is not turn) if games_in_pieces else nullcontext():
+                        loss, parts = turn.take(value, batch.share)
                     start = f"{turn.player.name}/" if several else ""
                     for name, part in (("loss", loss), *parts.items()):
                         weighed = part if batch.share == 1.0 else part * batch.share
@@ -164,6 +167,11 @@ class Loop:
         if self.trainer.checkpoints is None:
             return
         self.window.check()
+        with whole(self.turns):
+            self._save_whole()
+        self._saved = clock()
+
+    def _save_whole(self) -> None:
         for turn in self.turns:
             for name, parameter in turn.modules.named_parameters():
                 if not bool(torch.isfinite(parameter).all()):
@@ -189,7 +197,6 @@ class Loop:
             },
             self.turns,
         )
-        self._saved = clock()
 
     def _load(self, cut: dict[str, Any]) -> Iterator[Any]:
         """Go back to where a checkpoint was made; what the epoch still holds."""
@@ -199,16 +206,18 @@ class Loop:
                 f"{', '.join(t.player.name for t in self.turns)} and {self.total}; wanted the same."
             )
         for turn, weights in zip(self.turns, cut["present"], strict=True):
-            for module, state in zip(turn.modules, weights, strict=True):
-                if state is not None:
-                    checkpoint.load_into(module, state, f"{self.trainer.run}")
+            with turn.whole():
+                for module, state in zip(turn.modules, weights, strict=True):
+                    if state is not None:
+                        checkpoint.load_into(module, state, f"{self.trainer.run}")
             turn.load_state_dict(cut["players"][turn.player.name])
             for name, held in turn.player.memory.items():
                 held.load_state_dict(cut["memory"][f"{turn.player.name}/{name}"])
         self.step, self.epoch, self.position = cut["step"], cut["epoch"], cut["position"]
         self.window.load_state_dict(cut["window"])
         self.figures, self.best = cut["figures"], cut["best"]
-        self.generator.set_state(cut["transform"])
+        if cut["transform"] is not None:
+            self.generator.set_state(cut["transform"])
         if self.position:
             self.source.load_state_dict(cut["loader"])
         iterator = self.source.epoch(self.epoch, self.position)
@@ -228,6 +237,15 @@ class Loop:
         if folder is None or checkpoint.newest(folder) is None:
             return ""
         return f"Continue with: lowland train --resume {self.trainer.run}"
+
+
+@contextmanager
+def whole(turns: Iterable[Turn]) -> Iterator[None]:
+    """Inside, the modules of these players hold all of every parameter."""
+    with ExitStack() as stack:
+        for turn in turns:
+            stack.enter_context(turn.whole())
+        yield
 
 
 def total_steps(stage: str, epochs: int | None, steps: int | None, source: Batches, limit: int | None) -> int:

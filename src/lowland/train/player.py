@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..errors import UsageError
+from .engine import place, sharding
 
 
 @dataclass(frozen=True)
@@ -81,20 +82,29 @@ class Turn:
     def __init__(self, player: Player, fabric: Fabric, steps: int) -> None:
         self.player, self.fabric = player, fabric
         self.modules = nn.ModuleList([player.modules] if isinstance(player.modules, nn.Module) else player.modules)
-        fabric.to_device(self.modules)
+        place(self.modules, fabric)
         self.parameters = [p for p in self.modules.parameters() if p.requires_grad]
         if not self.parameters:
             raise UsageError(
                 f"Player {player.name!r} has no parameter that requires a gradient; give it modules that have."
             )
-        self.optimizer = player.optimizer(self.parameters)
-        self.schedule = player.schedule(self.optimizer, -(-steps // player.every)) if player.schedule else None
         self.averaged: AveragedModel | None = None
         if player.average is not None:
             self.averaged = AveragedModel(self.modules, multi_avg_fn=_running(player.average))
+        self._sharded: Any = None
+        if sharding(fabric):
+            from .sharded import Sharded  # half a second of torch.distributed
+
+            self._sharded = Sharded(_Loss(self.modules, player.loss))
+            self._wrapped = fabric.setup_module(self._sharded)
+            self.parameters = self._sharded.begin()
+        self.optimizer = player.optimizer(self.parameters)
+        self.schedule = player.schedule(self.optimizer, -(-steps // player.every)) if player.schedule else None
         # one process at full precision needs nothing of Fabric, and small models feel every wrapper
         self.plain = fabric.world_size == 1 and fabric._precision.precision in ("32-true", "64-true")
-        if not self.plain:
+        if self._sharded is not None:
+            self._wrapped_optimizer: Any = fabric.setup_optimizers(self.optimizer)
+        elif not self.plain:
             self._wrapped, self._wrapped_optimizer = fabric.setup(_Loss(self.modules, player.loss), self.optimizer)
 
     def take(self, batch: Any, share: float) -> tuple[Tensor, dict[str, Any]]:
@@ -122,7 +132,8 @@ class Turn:
         if self.schedule is not None:
             self.schedule.step()
         if self.averaged:
-            self.averaged.update_parameters(self.modules)
+            with self.whole():
+                self.averaged.update_parameters(self.modules)
         return value.detach(), parts
 
     @property
@@ -130,17 +141,24 @@ class Turn:
         """The optimiser's step size now, of its first group."""
         return float(self.optimizer.param_groups[0]["lr"])
 
+    def whole(self) -> AbstractContextManager[None]:
+        """Inside, the modules hold all of every parameter, also where each process keeps but a piece of it."""
+        return nullcontext() if self._sharded is None else self._sharded.whole()
+
     @contextmanager
     def averages(self) -> Iterator[None]:
         """Inside, the modules hold their averages."""
-        self._swap()
-        try:
-            yield
-        finally:
+        with self.whole():
             self._swap()
+            try:
+                yield
+            finally:
+                self._swap()
 
     def finish(self) -> None:
-        """The average becomes what the modules hold."""
+        """The modules hold all of every parameter again; of the average, where there is one."""
+        if self._sharded is not None:
+            self._sharded.end()
         self._swap()
 
     def _swap(self) -> None:
@@ -149,14 +167,18 @@ class Turn:
                 ours.data, theirs.data = theirs.data, ours.data
 
     def state_dict(self) -> dict[str, Any]:
+        sharded, optimizer = self._sharded, self.optimizer
         return {
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": optimizer.state_dict() if sharded is None else sharded.optimizer_state(optimizer),
             "schedule": _plain_values(self.schedule.state_dict()) if self.schedule else None,
             "averaged": self.averaged.state_dict() if self.averaged else None,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict(state["optimizer"])
+        if self._sharded is None:
+            self.optimizer.load_state_dict(state["optimizer"])
+        else:
+            self._sharded.load_optimizer_state(self.optimizer, state["optimizer"])
         if self.schedule:
             self.schedule.load_state_dict(state["schedule"])
         if self.averaged:

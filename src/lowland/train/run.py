@@ -35,7 +35,7 @@ class Settings:
         device: "auto", "cpu", "cuda" or "cuda:1".
         devices: Number of processes that share each batch.
         precision: As Fabric names it; ``None`` leaves it to the device.
-        strategy: How processes work together, a DDP strategy as Fabric names it; "auto" is plain DDP for several.
+        strategy: How processes work together: "fsdp", or a DDP strategy as Fabric names it; "auto" is plain DDP.
         steps: No training stage takes more steps than this; ``None`` for no limit.
         data: Folder of data sets searched first; ``None`` for ``LOWLAND_DATA`` and the cache.
         checkpoint_seconds: Time between checkpoints.

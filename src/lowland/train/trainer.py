@@ -23,7 +23,7 @@ from torch import nn
 from ..errors import CheckpointError, UsageError
 from . import checkpoint, randomness
 from .batches import batches
-from .engine import engine
+from .engine import engine, place
 from .log import MetricsLog, clock, progress
 from .loop import Interrupted, Loop, total_steps
 from .player import Player, Turn
@@ -41,7 +41,10 @@ class Trainer:
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:1".
         devices: How many processes share each batch, on the CPU or on a GPU each.
         precision: As Fabric names it ("32-true", "bf16-mixed", …); the default is bf16-mixed on a GPU that has it.
-        strategy: As Fabric names it; the default is DDP for several processes.
+        strategy: How several processes work together; the default is DDP, where each holds all of the model. With "fsdp"
+            each keeps a piece of every trained parameter, of its gradient and of the optimiser's state, and has the
+            parameters of a player whole only while its loss is computed, in validation and to save. A checkpoint is the
+            same file in all cases, so a run may go on with another number of processes. An average is not in pieces.
         run: The run's folder, for checkpoints and ``metrics.jsonl``; without one nothing is written.
         resume: Continue from the folder's last checkpoint.
         identity: What a checkpoint must have been made by to be resumed (system, configuration).
@@ -74,7 +77,7 @@ class Trainer:
         shown: bool | None = None,
     ) -> None:
         self.fabric = engine(device, devices, precision, strategy)
-        self.model = self.fabric.to_device(model) if model is not None else None
+        self.model = place(model, self.fabric) if model is not None else None
         self.seed, self.max_steps, self.shown = seed, max_steps, shown
         self.run = Path(run) if run is not None else None
         self.identity = dict(identity or {})
@@ -264,15 +267,19 @@ class Trainer:
             ours, theirs = self.identity.get(name), state["identity"].get(name)
             if ours != theirs:
                 raise CheckpointError(f"{path}: made with {name}={theirs!r}, resumed with {ours!r}; wanted the same.")
-        if state["processes"] != self.fabric.world_size:
+        other_number = state["processes"] != self.fabric.world_size
+        if other_number and any(process["memory"] for process in state["ranks"]):
             raise CheckpointError(
-                f"{path}: made by {state['processes']} processes, resumed by {self.fabric.world_size}; give --devices {state['processes']}."
+                f"{path}: made by {state['processes']} processes, each with memory of its own (chains, replay), and resumed by "
+                f"{self.fabric.world_size}; give --devices {state['processes']}."
             )
         if self.model is not None:
             checkpoint.load_into(self.model, state["model"], str(path))
-        mine = state["ranks"][self.fabric.global_rank]
-        self._streams = mine["streams"]["global"]
-        self.generator.set_state(mine["streams"]["generator"])
+        mine: dict[str, Any] = {"memory": {}, "transform": None}
+        if self.fabric.global_rank < len(state["ranks"]):  # a process that is new begins random streams of its own
+            mine = state["ranks"][self.fabric.global_rank]
+            self._streams = mine["streams"]["global"]
+            self.generator.set_state(mine["streams"]["generator"])
         self._finished, self._outside, self.seconds = state["finished"], state["outside"], state["seconds"]
         if state["current"] is not None:
             self._current = {
@@ -303,7 +310,7 @@ class Trainer:
             modules = [player.modules] if isinstance(player.modules, nn.Module) else player.modules
             for module, state in zip(modules, weights, strict=True):
                 if state is not None:
-                    checkpoint.load_into(self.fabric.to_device(module), state, f"Stage {stage!r} of {self.run}")
+                    checkpoint.load_into(place(module, self.fabric), state, f"Stage {stage!r} of {self.run}")
 
     # --- the frame of a stage -------------------------------------------------------------------------------------------
 
