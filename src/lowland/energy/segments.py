@@ -20,17 +20,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from ..errors import SpaceError, StructureError
-from ..spaces import NOTHING, Categorical, Paths, Real, Sequence, Space
-from .acceptor import Acceptor, misspelling, spelling
-from .energy import Energy
-from .reduction import Min, Reduction
-from .structure import Level, Structure, reduce_paths
+from ..spaces import NOTHING, Categorical, Paths, Real, Space
+from .acceptor import Acceptor, Incoming
+from .reading import Graph, Reading
+from .reduction import Reduction
+from .structure import Level, reduce_paths
 
 
 @dataclass(frozen=True, eq=False)
-class Segmentation(Structure):
+class Segmentation(Graph):
     """Pieces composed with an acceptor: a lattice whose nodes are (position, state), never written down.
 
     Attributes:
@@ -38,7 +38,7 @@ class Segmentation(Structure):
         lengths: ``(B,)`` int64, at most N: where each sample ends.
         acceptor: Which strings of labels there are.
         weights: ``(Q, C)``: energy of each arc of the acceptor, if it is weighted.
-        strings: Makes strings of paths, where strings are asked for.
+        strings: Makes strings of the labels of paths, where strings are asked for.
     """
 
     potentials: Tensor
@@ -54,16 +54,21 @@ class Segmentation(Structure):
         batch, positions, longest, labels = self.potentials.shape
         states, incoming = self.acceptor.states, self.acceptor.incoming
         pieces = self.potentials.reshape(batch, -1)
-        allowed = pieces.new_zeros(states * labels + 1) if self.weights is None else self.weights.reshape(-1)
-        if self.weights is not None:
-            allowed = torch.cat([allowed, allowed.new_zeros(1)])
-        barred = torch.arange(states * labels + 1, device=pieces.device) == states * labels
+        allowed = pieces.new_zeros(states * labels) if self.weights is None else self.weights.reshape(-1)
         initial = pieces.new_full((1, states), torch.inf)
         initial[:, 0] = 0.0
         end = torch.where(self.acceptor.final, 0.0, torch.inf).to(pieces.dtype)
         levels = _Levels(positions, longest, labels, states, incoming, self.lengths)
-        kinds = [pieces, allowed.masked_fill(barred, torch.inf)[None], end]
-        return reduce_paths(reduction, initial, levels, kinds)
+        return reduce_paths(reduction, initial, levels, [pieces, pad(allowed, (0, 1), value=torch.inf)[None], end])
+
+    def along(self, path: Tensor) -> Segmentation:
+        kept = _along(path, self.lengths, *self.potentials.shape[1:])
+        return replace(self, potentials=self.potentials.masked_fill(~kept, torch.inf))
+
+    def composed(
+        self, acceptor: Acceptor, weights: Tensor | None, strings: Callable[[Tensor], Tensor] | None
+    ) -> Segmentation:
+        return replace(self, acceptor=acceptor, weights=weights, strings=strings)
 
     def value(self, share: Tensor) -> Tensor:
         """The label where a piece ends, −1 elsewhere, ``(B, N)``; or the string that they spell."""
@@ -75,7 +80,9 @@ class Segmentation(Structure):
 class _Levels(Listed[Level]):
     """The arcs into the states at one position after the other, made when they are asked for; then those to the end."""
 
-    def __init__(self, positions: int, longest: int, labels: int, states: int, incoming: Any, lengths: Tensor) -> None:
+    def __init__(
+        self, positions: int, longest: int, labels: int, states: int, incoming: Incoming, lengths: Tensor
+    ) -> None:
         self.positions, self.states, self.none = positions, states, states * labels
         back = torch.arange(1, longest + 1, device=lengths.device)[:, None]
         # (B | 1, Q, D · n): which piece and which arc of the acceptor lead here, but for the position
@@ -101,7 +108,7 @@ class _Levels(Listed[Level]):
         return Level(source, (self.piece + position * self.step, arc, None))
 
 
-class Segments(Energy):
+class Segments(Reading):
     """E(x, y, z): pieces of x with labels z that spell y. An author gives `pieces`; everything else is exact.
 
     Args:
@@ -113,11 +120,6 @@ class Segments(Energy):
         weighted: Whether the acceptor's arcs have energies of their own, learnt, from 0.
         **observed: The variables that the energies of pieces come from.
     """
-
-    #: Strings that can't be spelt have energy +∞.
-    hard = True
-
-    spell: Tensor
 
     @classmethod
     def example(cls) -> Segments:
@@ -134,74 +136,17 @@ class Segments(Energy):
         weighted: bool = False,
         **observed: Space,
     ) -> None:
-        spell = torch.as_tensor(spell)
-        if spell.shape != (acceptor.labels,):
-            raise SpaceError(
-                f"Segments: wanted a symbol for each of {acceptor.labels} labels, got {tuple(spell.shape)}."
-            )
-        symbols = max(1, int(spell.max()) + 1)
-        if (most := _most_symbols(acceptor, spell, positions)) > max_length:
-            raise SpaceError(
-                f"Segments: the grammar allows strings of {most} symbols in {positions} positions, max_length is {max_length}: "
-                "bound it ({1,8}) or allow more."
-            )
-        super().__init__(**observed, y=Sequence(symbols, max_length), z=Paths(positions, acceptor.labels))
+        paths = Paths(positions, acceptor.labels)
+        super().__init__(acceptor, spell, paths=paths, max_length=max_length, weighted=weighted, **observed)
         self.longest = longest
-        self.string = Sequence(symbols, max_length)
-        self.register_buffer("spell", spell, persistent=False)
-        self.register_buffer("_next", acceptor.next, persistent=False)
-        self.register_buffer("_final", acceptor.final, persistent=False)
-        self.weights = torch.nn.Parameter(torch.zeros(acceptor.states, acceptor.labels)) if weighted else None
-        self._acceptor = acceptor
-
-    @property
-    def acceptor(self) -> Acceptor:
-        """Which strings of labels there are."""
-        if self._acceptor.next.device != self._next.device:
-            self._acceptor = Acceptor(self._next, self._final)  # type: ignore[arg-type]
-        return self._acceptor
 
     def pieces(self, **observed: Any) -> tuple[Tensor, Tensor]:
         """The energies of pieces ``(B, N, D, C)``, see `Segmentation`, and where each sample ends ``(B,)``."""
         raise NotImplementedError(f"{type(self).__name__} does not say the energies of its pieces: write `pieces`.")
 
-    def recursion(self, *names: str, other_than: Tensor | None = None, **rest: Any) -> Structure | None:
-        """The paths that are left: over z for a known y, over y and z together, over y for a known z."""
-        if not set(names) <= {"y", "z"}:
-            return None
-        if other_than is not None and names[0] != "y":
-            raise StructureError(f"{type(self).__name__}: all but one is known for strings y, not for paths z.")
-        observed = {name: value for name, value in rest.items() if name not in ("y", "z")}
+    def graph(self, **observed: Any) -> Segmentation:
         pieces, lengths = self.pieces(**observed)
-        return self.within(names, pieces, lengths, other_than, rest)
-
-    def within(
-        self, names: tuple[str, ...], pieces: Tensor, lengths: Tensor, other_than: Tensor | None, rest: dict[str, Any]
-    ) -> Segmentation:
-        """The structure over ``names``, once the energies of the pieces are known."""
-        acceptor, weights = self.acceptor, self.weights
-        if "z" in rest:
-            pieces = pieces.masked_fill(~_along(rest["z"], lengths, *pieces.shape[1:]), torch.inf)
-        reading = None
-        if "y" in rest:
-            reading = spelling(rest["y"], self.spell)
-        elif other_than is not None:
-            reading = misspelling(other_than, self.spell)
-        if reading is not None:
-            if weights is not None:
-                weights = weights[:, None].expand(-1, reading.states, -1).flatten(0, 1)
-            acceptor = acceptor & reading
-        return Segmentation(pieces, lengths, acceptor, weights, self.strings if "y" in names else None)
-
-    def energies(self, **values: Any) -> Tensor:
-        observed = {name: value for name, value in values.items() if name not in ("y", "z")}
-        pieces, lengths = self.pieces(**observed)
-        rest = {name: values[name] for name in ("y", "z")}
-        return self.within((), pieces, lengths, None, rest).reduce(Min())
-
-    def strings(self, z: Tensor) -> Tensor:
-        """What paths spell: ``(B, N) → (B, max_length)``."""
-        return self.string.pack(torch.where(z < 0, NOTHING, self.spell[z.clamp_min(0)]))
+        return Segmentation(pieces, lengths, self.acceptor)
 
 
 class PieceEnergies(Segments):
@@ -250,22 +195,9 @@ def _along(z: Tensor, lengths: Tensor, positions: int, longest: int, labels: int
     """Which pieces a path is made of: ``(B, N, D, C)``; none is, where it does not end with the sample."""
     place = torch.arange(1, positions + 1, device=z.device)
     ends = torch.where(z >= 0, place, 0)
-    before = torch.nn.functional.pad(ends.cummax(1).values[:, :-1], (1, 0))
+    before = pad(ends.cummax(1).values[:, :-1], (1, 0))
     size = torch.where(z >= 0, place - before, 0)
     long = size[..., None] == torch.arange(1, longest + 1, device=z.device)
     named = z[..., None] == torch.arange(labels, device=z.device)
     beyond = (ends.amax(1) != lengths)[:, None, None, None]
     return (long[..., None] & named[:, :, None]) & ~beyond
-
-
-def _most_symbols(acceptor: Acceptor, spell: Tensor, positions: int) -> int:
-    """The most symbols that an accepted string of at most so many labels spells."""
-    written = (spell >= 0).to(torch.float64).expand(acceptor.states, -1)
-    target = acceptor.next[0].clamp_min(0)
-    most = torch.full((acceptor.states,), -torch.inf, dtype=torch.float64)
-    most[0], best = 0.0, torch.tensor(0.0, dtype=torch.float64)
-    for _ in range(positions):
-        after = (most[:, None] + written).masked_fill(acceptor.next[0] < 0, -torch.inf)
-        most = torch.full_like(most, -torch.inf).scatter_reduce(0, target.flatten(), after.flatten(), "amax")
-        best = torch.maximum(best, most[acceptor.final[0]].max())
-    return int(best)
