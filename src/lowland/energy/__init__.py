@@ -9,11 +9,13 @@ from .elimination import Eliminated
 from .energy import Energy, QuadraticForm
 from .grid import Grid, RandomField
 from .independent_bits import CompletedBits, EliminatedBits, IndependentBits
+from .lattice import Lattice, LatticePaths
 from .linear import linear
 from .mixture import CompletedMixture, GaussianMixture
 from .network import Function, Network, NetworkTable, Prototypes
 from .partial import Completed, Partial
 from .quadratic import Bilinear, Quadratic
+from .reading import Graph, Reading
 from .reconstruction import ConvolutionalReconstruction, LinearReconstruction, Reconstruction
 from .reduction import Entropy, FreeEnergy, KBest, Min, Reduction, Sample
 from .regularizer import L1, L2, GroupL2, Regularizer
@@ -25,6 +27,10 @@ from .tree import Labelling, OtherLabelling, Tree
 from .variational import BetheFreeEnergy, FactorizedFreeEnergy, Relaxation
 
 __all__ = [
+    "LatticePaths",
+    "Lattice",
+    "Reading",
+    "Graph",
     "L1",
     "L2",
     "Acceptor",
@@ -58,8 +64,8 @@ __all__ = [
     "Min",
     "Network",
     "NetworkTable",
-    "OtherLabelling",
     "Partial",
+    "OtherLabelling",
     "PieceEnergies",
     "PrincipalComponents",
     "Prototypes",
