@@ -11,11 +11,18 @@ from .answers import (
     SquareSquare,
 )
 from .components import independent_components, principal_components
+from .contrastive_divergence import (
+    ContrastiveDivergence,
+    PersistentContrastiveDivergence,
+    ReplayContrastiveDivergence,
+    shuffled,
+)
 from .dictionary import learn_dictionary
 from .embedding import ContrastivePairs, Triplet
 from .energy_loss import EnergyLoss
 from .error import error_rate
 from .expectation_maximization import expectation_maximization
+from .guard import Guard
 from .info_nce import InfoNCE
 from .lloyd import lloyd, spread_centres
 from .neighbours import (
@@ -33,15 +40,17 @@ from .square import LeastMeanSquares
 __all__ = [
     "AnswerObjective",
     "Answers",
-    "MarginRescaling",
+    "ContrastiveDivergence",
     "ContrastivePairs",
     "DenoisingScoreMatching",
     "EnergyLoss",
     "GeneralizedScoreMatching",
+    "Guard",
     "Hinge",
     "InfoNCE",
     "LeastMeanSquares",
     "Loss",
+    "MarginRescaling",
     "MinimumClassificationError",
     "MinimumProbabilityFlow",
     "NegativeLogLikelihood",
@@ -49,8 +58,10 @@ __all__ = [
     "NoiseContrastive",
     "Objective",
     "Perceptron",
+    "PersistentContrastiveDivergence",
     "PseudoLikelihood",
     "RatioMatching",
+    "ReplayContrastiveDivergence",
     "ScoreMatching",
     "SlicedScoreMatching",
     "SquareSquare",
@@ -62,5 +73,6 @@ __all__ = [
     "learn_dictionary",
     "lloyd",
     "principal_components",
+    "shuffled",
     "spread_centres",
 ]
