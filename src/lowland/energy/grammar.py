@@ -35,27 +35,33 @@ def automaton(grammar: str, labels: int, words: Mapping[str, tuple[int, ...]]) -
     Raises:
         UsageError: If the grammar can't be read, accepts nothing, or has too many states.
     """
-    start = _Parser(grammar, words).expression()
-    states, rows = {start: 0}, []
-    queue = [start]
+    try:
+        states, rows = _states(_Parser(grammar, words).expression(), labels)
+    except RecursionError:
+        states = rows = ()
+    if not states:
+        raise UsageError(f"Grammar {grammar!r}: more than {MAX_STATES} states; use fewer or smaller counts.")
+    final = [_ends(expression) for expression in states]
+    if not any(final):
+        raise UsageError(f"Grammar {grammar!r} accepts no string at all.")
+    return torch.tensor([rows]), torch.tensor([final])
+
+
+def _states(start: Expression, labels: int) -> tuple[list[Expression], list[list[int]]]:
+    """The expressions met and their successors; nothing if there are too many."""
+    known, queue, rows = {start: 0}, [start], []
     for expression in queue:
         row = []
         for label in range(labels):
             after = _derivative(expression, label)
-            if after == NONE:
-                row.append(-1)
-                continue
-            if after not in states:
-                states[after] = len(states)
+            if after != NONE and after not in known:
+                known[after] = len(known)
                 queue.append(after)
-            row.append(states[after])
+            row.append(known.get(after, -1))
         rows.append(row)
-        if len(states) > MAX_STATES:
-            raise UsageError(f"Grammar {grammar!r}: more than {MAX_STATES} states; use fewer or smaller counts.")
-    final = [_ends(expression) for expression in queue]
-    if not any(final):
-        raise UsageError(f"Grammar {grammar!r} accepts no string at all.")
-    return torch.tensor([rows]), torch.tensor([final])
+        if len(known) > MAX_STATES:
+            return [], []
+    return queue, rows
 
 
 class _Parser:
@@ -69,6 +75,7 @@ class _Parser:
         while place < len(text):
             found = _TOKEN.match(text, place)
             if not found:
+                place += len(text[place:]) - len(text[place:].lstrip())
                 raise self._error("wanted a word, a bracket or one of | * + ? {m,n}", place)
             self.tokens.append((found.group().strip(), found.start(found.lastindex or 0)))
             place = found.end()

@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from collections.abc import Sequence as Listed
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,11 +30,11 @@ class Graph(Structure):
     """A graph whose arcs have labels and energies, composed with an acceptor."""
 
     @abstractmethod
-    def along(self, path: Tensor) -> Self:
+    def along(self, path: Tensor) -> Graph:
         """Only one path of it, for each sample."""
 
     @abstractmethod
-    def composed(self, acceptor: Acceptor, weights: Tensor | None, strings: Callable[[Tensor], Tensor] | None) -> Self:
+    def composed(self, acceptor: Acceptor, weights: Tensor | None, strings: Callable[[Tensor], Tensor] | None) -> Graph:
         """The paths that an acceptor allows.
 
         Args:
