@@ -16,6 +16,22 @@ def test_it_is_the_usual_product(dtype, biased):
     torch.testing.assert_close(linear(x, weight, bias), F.linear(x, weight, bias))
 
 
+@pytest.mark.parametrize("transposed", [True, False])
+def test_its_gradients_are_the_usual_ones_twice(transposed):
+    x, bias = torch.randn(5, 4, requires_grad=True), torch.randn(3, requires_grad=True)
+    weight = torch.randn(4, 3, requires_grad=True) if transposed else torch.randn(3, 4, requires_grad=True)
+    found = []
+    for product in (linear, F.linear):
+        inputs = (x, weight, bias)
+        energy = product(x, weight.T if transposed else weight, bias).tanh().sum()
+        slopes = torch.autograd.grad(energy, inputs, create_graph=True)
+        assert slopes[1].stride() == weight.stride()
+        curved = torch.autograd.grad(sum(slope.square().sum() for slope in slopes), inputs)
+        found.append((*slopes, *curved))
+    for ours, usual in zip(*found, strict=True):
+        torch.testing.assert_close(ours, usual)
+
+
 def test_gradients_flow():
     x, weight, bias = torch.randn(5, 4), torch.randn(3, 4, requires_grad=True), torch.randn(3)
     linear(x, weight, bias).sum().backward()
