@@ -19,6 +19,7 @@ from ..errors import SpaceError
 from ..spaces import Real, Space
 from ..spaces.labels import Labels
 from .energy import Energy, broadcast_shapes
+from .structure import Structure
 
 #: Where a message comes from, and how far the grid moves so that it arrives: (rows, columns).
 ARRIVALS = {"above": (1, 0), "below": (-1, 0), "left": (0, 1), "right": (0, -1)}
@@ -74,6 +75,10 @@ class RandomField(Energy):
         every = self.labels.enumerate(self.device)
         ahead = [1] * len(self.batch_shape)
         return self.energies(every.reshape(len(every), *ahead, *self.labels.shape)).movedim(0, -1)
+
+    def recursion(self, *names: str, other_than: Tensor | None = None, **rest: Any) -> Structure | None:
+        """Nothing: loops leave no recursion."""
+        return None
 
     @property
     def outgoing(self) -> Tensor:
@@ -157,6 +162,10 @@ class Grid(Energy):
 
     def energies(self, x: Tensor, y: Tensor) -> Tensor:
         return self.field(x).energies(y)
+
+    def recursion(self, *names: str, other_than: Tensor | None = None, **rest: Any) -> Structure | None:
+        """Nothing: loops leave no recursion."""
+        return None
 
     def given(self, **observed: Any) -> Energy:
         """With x known the network has nothing left to do."""

@@ -27,12 +27,12 @@ from .reduction import Reduction
 from .structure import Structure
 
 
-class Level(NamedTuple):
+class Generation(NamedTuple):
     """The nodes of one depth in all trees of a batch, counted through it, those of one parent side by side.
 
     Attributes:
         node: ``(M,)``.
-        parent: ``(M,)``, the place of the parent among the nodes of the level above; of a root, which tree it is in.
+        parent: ``(M,)``, the place of the parent among the nodes of the generation above; of a root, which tree it is in.
         rank: ``(M,)``, how many siblings come before.
     """
 
@@ -48,12 +48,12 @@ class Labelling(Structure):
     Attributes:
         potentials: ``(B, N, K)``: the energy of each label of each node; +∞ forbids.
         pairs: ``(B | 1, N | 1, K, K)``: the energy of a parent's label (row) and that of its child (column), at the child.
-        levels: From the roots down.
+        generations: Of nodes, from the roots down.
     """
 
     potentials: Tensor
     pairs: Tensor
-    levels: tuple[Level, ...]
+    generations: tuple[Generation, ...]
 
     def replaced(self, potentials: Tensor) -> Labelling:
         return replace(self, potentials=potentials)
@@ -64,25 +64,31 @@ class Labelling(Structure):
     def total(self, reduction: Reduction) -> Tensor:
         """The total of each tree, ``(B, width)`` in double precision."""
         batch, nodes, labels = self.potentials.shape
-        own: Any = reduction.lift(self.potentials.to(torch.float64)).flatten(0, 1)
-        pairs = self.pairs.to(torch.float64)
+        precise, pairs = self.potentials.to(torch.float64), self.pairs.to(torch.float64)
+        own: Any = reduction.lift(precise).flatten(0, 1)
         same = pairs.shape[:2] == (1, 1)
         each = pairs[0] if same else pairs.expand(batch, nodes, labels, labels).flatten(0, 1)
         below, said = None, own
-        for depth in reversed(range(len(self.levels))):
-            level = self.levels[depth]
+        for depth in reversed(range(len(self.generations))):
+            level = self.generations[depth]
             totals = own[level.node]
             if below is not None:
                 totals = _joined(reduction, totals, said, below)
             if depth:
                 totals = totals.unsqueeze(1) + (each if same else each[level.node]).unsqueeze(-1)
             below, said = level, _Merged.apply(reduction, totals)
-        whole = reduction.lift(own.new_zeros(batch))
-        return whole if below is None else _joined(reduction, whole, said, below)
+        # an empty tree costs nothing: sums of nothing, which keep the graph
+        whole = reduction.lift(precise[:, :0].sum((1, 2)) + pairs[:, :, :0].sum())
+        whole = whole if below is None else _joined(reduction, whole, said, below)
+        return whole.masked_fill(whole.isinf(), torch.inf)  # no gradient from where nothing is allowed
 
     def value(self, share: Tensor) -> Tensor:
         """The label of each node, −1 where there is none, ``(B, N)``."""
         return _labels(share)
+
+    def augmented(self, right: Tensor, margin: float) -> Labelling:
+        mistake = 1 - torch.nn.functional.one_hot(right.clamp_min(0), self.potentials.shape[-1])
+        return replace(self, potentials=self.potentials - margin * mistake)
 
     def edges(self, reduction: Reduction) -> Tensor:
         """The gradient with respect to the energies of edges, ``(B, N, K, K)``: zero at roots and where there is no node.
@@ -105,14 +111,14 @@ class OtherLabelling(Structure):
     Attributes:
         potentials: ``(B, N, K)``.
         pairs: ``(B | 1, N | 1, K, K)``.
-        levels: Of each tree N times over.
+        generations: Of each tree, N times over.
         lengths: ``(B,)``, how many nodes there are.
         other_than: ``(B, N)``, the labelling to leave out.
     """
 
     potentials: Tensor
     pairs: Tensor
-    levels: tuple[Level, ...]
+    generations: tuple[Generation, ...]
     lengths: Tensor
     other_than: Tensor
 
@@ -127,7 +133,7 @@ class OtherLabelling(Structure):
         barred = (before & ~same) | (here & same)
         cases = self.potentials.unsqueeze(1).masked_fill(barred, torch.inf).flatten(0, 1)
         pairs = self.pairs if len(self.pairs) == 1 else self.pairs.repeat_interleave(nodes, 0)
-        totals = Labelling(cases, pairs, self.levels).total(reduction).unflatten(0, (batch, nodes))
+        totals = Labelling(cases, pairs, self.generations).total(reduction).unflatten(0, (batch, nodes))
         absent = (node >= self.lengths[:, None]).unsqueeze(-1)
         whole: Any = _Merged.apply(reduction, totals.masked_fill(absent, torch.inf))
         return reduction.read(whole).to(self.potentials.dtype)
@@ -192,9 +198,9 @@ class Tree(Energy):
         batch, nodes, _ = unary.shape
         parents, length = parents.expand(batch, nodes), length.expand(batch)
         if other_than is None:
-            return Labelling(unary, pairs, _levels(parents, length))
-        levels = _levels(parents.repeat_interleave(nodes, 0), length.repeat_interleave(nodes, 0))
-        return OtherLabelling(unary, pairs, levels, length, other_than)
+            return Labelling(unary, pairs, _generations(parents, length))
+        generations = _generations(parents.repeat_interleave(nodes, 0), length.repeat_interleave(nodes, 0))
+        return OtherLabelling(unary, pairs, generations, length, other_than)
 
     def energies(self, parents: Tensor, length: Tensor, y: Tensor, **observed: Tensor) -> Tensor:
         unary, pairs = self.tables(**observed)
@@ -226,7 +232,7 @@ class _Merged(torch.autograd.Function):
         return None, ctx.reduction.pull(totals, merged, grads[0])
 
 
-def _joined(reduction: Reduction, into: Tensor, said: Tensor, level: Level) -> Tensor:
+def _joined(reduction: Reduction, into: Tensor, said: Tensor, level: Generation) -> Tensor:
     """The totals of parents, their children's word included: siblings are joined two and two, then with the parent."""
     parent, rank = level.parent, level.rank
     while len(rank) and int(rank.max()) > 0:
@@ -236,8 +242,8 @@ def _joined(reduction: Reduction, into: Tensor, said: Tensor, level: Level) -> T
     return into.index_copy(0, parent, reduction.join(into[parent], said))
 
 
-def _levels(parents: Tensor, lengths: Tensor) -> tuple[Level, ...]:
-    """The nodes of trees ``parents (B, N)`` level by level, those of the same parent side by side."""
+def _generations(parents: Tensor, lengths: Tensor) -> tuple[Generation, ...]:
+    """The nodes of trees ``parents (B, N)`` generation by generation, those of the same parent side by side."""
     batch, nodes = parents.shape
     tree = torch.arange(batch, device=parents.device)[:, None]
     there = torch.arange(nodes, device=parents.device) < lengths[:, None]
@@ -253,7 +259,7 @@ def _levels(parents: Tensor, lengths: Tensor) -> tuple[Level, ...]:
         parent, order = (place[above[node]] if level else above[node]).sort(stable=True)
         node, here = node[order], torch.arange(len(node), device=node.device)
         place[node] = here
-        found.append(Level(node, parent, here - torch.searchsorted(parent, parent)))
+        found.append(Generation(node, parent, here - torch.searchsorted(parent, parent)))
     return tuple(found)
 
 
