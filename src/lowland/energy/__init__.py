@@ -2,6 +2,7 @@
 
 from .acceptor import Acceptor, misspelling, spelling
 from .algebra import Conditioned, Scaled, Sum
+from .chain import Chain
 from .clusters import Clusters
 from .components import IndependentComponents, PrincipalComponents
 from .constant import Constant
@@ -24,9 +25,12 @@ from .segments import PieceEnergies, Segmentation, Segments
 from .structure import Level, Structure, Table, reduce_paths
 from .tabulated import Tabulated
 from .tree import Labelling, OtherLabelling, Tree
+from .trellis import Trellis
 from .variational import BetheFreeEnergy, FactorizedFreeEnergy, Relaxation
 
 __all__ = [
+    "Chain",
+    "Trellis",
     "LatticePaths",
     "Lattice",
     "Reading",
