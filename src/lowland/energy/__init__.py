@@ -2,6 +2,7 @@
 
 from .acceptor import Acceptor, misspelling, spelling
 from .algebra import Conditioned, Scaled, Sum
+from .alignment import Alignment, Alignments, FrameEnergies
 from .chain import Chain
 from .clusters import Clusters
 from .components import IndependentComponents, PrincipalComponents
@@ -29,6 +30,9 @@ from .trellis import Trellis
 from .variational import BetheFreeEnergy, FactorizedFreeEnergy, Relaxation
 
 __all__ = [
+    "Alignment",
+    "Alignments",
+    "FrameEnergies",
     "Chain",
     "Trellis",
     "LatticePaths",
