@@ -53,7 +53,9 @@ class Sharded(nn.Module):
         for tensor in (*self.originals, *self._counted):
             torch.distributed.broadcast(tensor.data, 0)
         # a number alone can't be parted: it goes as a list of one
-        self.pieces = nn.ParameterList(nn.Parameter(p.detach().reshape(p.shape or (1,))) for p in self.originals)
+        self.pieces = nn.ParameterList(
+            nn.Parameter(p.detach().contiguous().view(p.shape or (1,))) for p in self.originals
+        )
         self.shards: list[Any] = []
         self._depth = 0
 
