@@ -26,7 +26,7 @@ def check_energy(energy: Energy, values: Mapping[str, Any] | None = None) -> Non
 
     Args:
         energy: The energy; its parameters are restored afterwards.
-        values: ``{variable: (N, *event)}`` with N ≥ 3; random points of the spaces by default. Needed for opaque variables.
+        values: ``{variable: (N, *event)}`` with N ≥ 3; by default those that the energy offers, random points of its spaces if it says nothing.
 
     Raises:
         ContractError: For the first promise that is broken.
@@ -34,7 +34,7 @@ def check_energy(energy: Energy, values: Mapping[str, Any] | None = None) -> Non
     who = type(energy).__name__
     generator = torch.Generator().manual_seed(0)
     if values is None:
-        values = {name: space.initial((5,), generator=generator) for name, space in energy.spaces.items()}
+        values = energy.example_values(5, generator)
     values = {name: _double(value) for name, value in values.items()}
     before = {name: value.clone() for name, value in values.items() if isinstance(value, Tensor)}
     dtype = torch.get_default_dtype() if energy.reference is None else energy.reference.dtype
@@ -65,7 +65,9 @@ def _check_calls(energy: Energy, values: dict[str, Any], who: str) -> None:
             f"one number for each sample, wanted ({count},), got {tuple(energies.shape)}",
         )
         allowed = ~energies.isnan() & ((energies != -torch.inf) if energy.hard else energies.isfinite())
-        require(bool(allowed.all()), who, "finite energies at points of its spaces (or +∞, of an energy that is `hard`)")
+        require(
+            bool(allowed.all()), who, "finite energies at points of its spaces (or +∞, of an energy that is `hard`)"
+        )
         tensors = all(isinstance(value, Tensor) for value in values.values())
         if tensors and values and not energy.batch_shape:
             rows = torch.stack([energy(**{name: value[i] for name, value in values.items()}) for i in range(count)])

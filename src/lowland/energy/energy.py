@@ -59,6 +59,10 @@ class Energy(nn.Module):
         """A small one, for the conformance checks; needed where the constructor has arguments without defaults."""
         return cls()
 
+    def example_values(self, count: int, generator: torch.Generator) -> dict[str, Any]:
+        """Values to try it at: random points of the spaces. To be overridden where those are opaque, or mostly forbidden."""
+        return {name: space.initial((count,), generator=generator) for name, space in self.spaces.items()}
+
     def energies(self, **values: Any) -> Tensor:
         """The energy of each sample: ``(N, *event)`` for each variable → ``(N,)``."""
         raise NotImplementedError(
@@ -202,12 +206,15 @@ class Energy(nn.Module):
             energies = self(**{name: point}, **rest)
             if not energies.requires_grad:
                 return energies, torch.zeros_like(value)
-            (slope,) = torch.autograd.grad(energies.sum(), point, create_graph=unroll, materialize_grads=True)
+            ones = torch.ones_like(
+                energies
+            )  # their sum has a slope of stride 0, which products copy
+            (slope,) = torch.autograd.grad(energies, point, ones, create_graph=unroll, materialize_grads=True)
         return (energies, slope) if unroll else (energies.detach(), slope)
 
     # --- structure ------------------------------------------------------------------------------------------------
 
-    def gradient(self, name: str, **values: Tensor) -> Tensor:
+    def gradient(self, name: str, **values: Any) -> Tensor:
         """dE/d(name) at the values: ``(*batch, *event)``.
 
         Raises:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from collections.abc import Sequence as Listed
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -83,7 +83,7 @@ class Lattice:
         """The same on another device."""
         return Lattice(*(part.to(device) for part in (self.source, self.target, self.label, self.nodes)))
 
-    def select(self, rows: Tensor) -> Lattice:
+    def __getitem__(self, rows: Tensor) -> Lattice:
         """Some samples only."""
         return Lattice(self.source[rows], self.target[rows], self.label[rows], self.nodes[rows])
 
@@ -243,9 +243,8 @@ class Arcs(Graph):
 
     def value(self, share: Tensor) -> Tensor:
         """The arcs of the path in order, then −1, ``(B, longest)``; or the string that they spell."""
-        lattice = self.lattice.select(
-            torch.arange(len(share), device=share.device) // (len(share) // len(self.lattice))
-        )
+        copies = len(share) // len(self.lattice)
+        lattice = self.lattice[torch.arange(len(share), device=share.device) // copies]
         on = share > 0.5
         depth = lattice.depth.gather(1, lattice.source.clamp_min(0))
         order = torch.argsort(torch.where(on, depth, depth.max() + 1), dim=1, stable=True)
@@ -286,7 +285,17 @@ class LatticePaths(Reading):
         spaces: dict[str, Space] = {"x": Real(arcs), "lattice": Opaque("a Lattice")}
         paths = Paths(longest, arcs)
         super().__init__(acceptor, spell, paths=paths, max_length=max_length, weighted=weighted, **spaces)
-        self.longest = longest
+        self.longest, self.arcs = longest, arcs
+
+    def example_observed(self, count: int, generator: torch.Generator) -> dict[str, Any]:
+        """Two ways of two arcs and one of one, from node 0 to node 2."""
+        ends = torch.tensor([[0, 0, 1, 1, 0], [1, 1, 2, 2, 2], [0, 2, 1, 2, 0]])
+        source, target, label = (pad(row.expand(count, -1), (0, self.arcs - 5), value=NOTHING) for row in ends)
+        lattice = Lattice(source, target, label, torch.full((count,), 3))
+        return {"x": self.spaces["x"].initial((count,), generator=generator), "lattice": lattice}
+
+    def labels(self, z: Tensor, x: Tensor, lattice: Lattice) -> Tensor:  # type: ignore[override]
+        return torch.where(z < 0, NOTHING, lattice.label.gather(1, z.clamp_min(0)))
 
     def graph(self, x: Tensor, lattice: Lattice) -> Arcs:  # type: ignore[override]
         return Arcs(x, lattice, self.acceptor, self.longest)

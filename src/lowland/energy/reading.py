@@ -22,7 +22,7 @@ from ..errors import SpaceError, StructureError
 from ..spaces import NOTHING, Paths, Sequence, Space
 from .acceptor import Acceptor, misspelling, spelling
 from .energy import Energy
-from .reduction import Min
+from .reduction import Min, Sample
 from .structure import Structure
 
 
@@ -97,6 +97,27 @@ class Reading(Energy):
         if self._acceptor.next.device != self._next.device:
             self._acceptor = Acceptor(self._next, self._final)  # type: ignore[arg-type]
         return self._acceptor
+
+    @classmethod
+    def example(cls) -> Reading:
+        from .segments import PieceEnergies
+
+        return PieceEnergies.example()
+
+    def example_values(self, count: int, generator: torch.Generator) -> dict[str, Any]:
+        """Strings and paths that fit what is observed: drawn from the model."""
+        values = self.example_observed(count, generator)
+        drawn = self.graph(**values).composed(self.acceptor, self.weights, None).read(Sample(1.0, generator))[0]
+        return {**values, "y": self.strings(self.labels(drawn, **values)), "z": drawn}
+
+    def example_observed(self, count: int, generator: torch.Generator) -> dict[str, Any]:
+        """What is observed, at random."""
+        observed = [name for name in self.spaces if name not in ("y", "z")]
+        return {name: self.spaces[name].initial((count,), generator=generator) for name in observed}
+
+    @abstractmethod
+    def labels(self, z: Tensor, **observed: Any) -> Tensor:
+        """The labels of paths in order, −1 for none: ``(B, length)``."""
 
     @abstractmethod
     def graph(self, **observed: Any) -> Graph:

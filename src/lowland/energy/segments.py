@@ -58,7 +58,8 @@ class Segmentation(Graph):
         initial = pieces.new_full((1, states), torch.inf)
         initial[:, 0] = 0.0
         end = torch.where(self.acceptor.final, 0.0, torch.inf).to(pieces.dtype)
-        levels = _Levels(positions, longest, labels, states, incoming, self.lengths)
+        reached = int(self.lengths.max()) if batch else positions  # nothing ends beyond the longest sample
+        levels = _Levels(reached, longest, labels, states, incoming, self.lengths)
         return reduce_paths(reduction, initial, levels, [pieces, pad(allowed, (0, 1), value=torch.inf)[None], end])
 
     def along(self, path: Tensor) -> Segmentation:
@@ -144,6 +145,9 @@ class Segments(Reading):
         """The energies of pieces ``(B, N, D, C)``, see `Segmentation`, and where each sample ends ``(B,)``."""
         raise NotImplementedError(f"{type(self).__name__} does not say the energies of its pieces: write `pieces`.")
 
+    def labels(self, z: Tensor, **observed: Any) -> Tensor:
+        return z
+
     def graph(self, **observed: Any) -> Segmentation:
         pieces, lengths = self.pieces(**observed)
         return Segmentation(pieces, lengths, self.acceptor)
@@ -186,6 +190,10 @@ class PieceEnergies(Segments):
             x=Real(positions, longest, acceptor.labels),
             length=Categorical(positions + 1),
         )
+
+    def example_observed(self, count: int, generator: torch.Generator) -> dict[str, Any]:
+        length = torch.arange(count) % self.spaces["z"].shape[0] + 1
+        return {"x": self.spaces["x"].initial((count,), generator=generator), "length": length}
 
     def pieces(self, x: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         return x, length
