@@ -13,9 +13,12 @@ from .labelled import Labelled, labelled_images
 from .patches import Whitening, extract_patches, whiten_images
 from .registry import Row, dataset, datasets, describe, listing, load, verify
 from .splits import holdout, stratified
+from .strings import StringRecipe, compose_strings
 from .transforms import deskew, random_affine, random_elastic
 
 __all__ = [
+    "StringRecipe",
+    "compose_strings",
     "load",
     "datasets",
     "dataset",
