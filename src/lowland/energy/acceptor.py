@@ -146,7 +146,8 @@ def misspelling(string: Tensor, spell: Tensor) -> Acceptor:
 
 def _reading(string: Tensor, spell: Tensor, other: bool) -> Acceptor:
     """States 0 … L count the symbols read so far; with ``other`` one more state says that a symbol was wrong."""
-    length = string.shape[1]
+    length = int((string >= 0).sum(1).max()) if len(string) else string.shape[1]
+    string = string[:, :length]  # no state for what is padding everywhere
     place = torch.arange(length + 1, device=string.device)[None, :, None]
     wanted = torch.nn.functional.pad(string, (0, 1), value=NOTHING)[:, :, None]
     wrong = length + 1 if other else NOTHING
