@@ -1,5 +1,6 @@
 """The verbs that use a trained model: eval, infer, score, embed."""
 
+import dataclasses
 import io
 import json
 import sys
@@ -10,8 +11,10 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
+import lowland
 from lowland.cli import inputs, main
 from lowland.errors import UsageError
+from lowland.system import register
 
 
 @pytest.fixture
@@ -50,6 +53,46 @@ def test_infer_says_the_label(trained, capsys):
 def test_infer_draws_labels(trained, capsys):
     lines = json.loads(run(capsys, "infer", "run", "0.png", "--samples", "3", "--json")[1])
     assert len(lines) == 3 and lines == json.loads(run(capsys, "infer", "run", "0.png", "--samples", "3", "--json")[1])
+
+
+def filled_in(energy, config, known, count, generator):
+    """The mean of what is known of x, plus y, plus the number of the answer, plus noise: who asked what can be read off."""
+    x, y = known.get("x"), known.get("y")
+    start = x.value.masked_fill(~x.known, 0.0) if x is not None else torch.zeros(len(y), 8, 8)
+    level = start.mean((1, 2)) + (y if y is not None else 0)
+    noise = 1e-3 * torch.rand(count, generator=generator)
+    answer = (level[:, None] + torch.arange(count) + noise)[..., None, None].expand(-1, -1, 8, 8)
+    return answer if x is None else torch.where(x.known, x.value[:, None], answer)
+
+
+def test_infer_asks_a_system_that_fills_in_itself(trained, capsys, system):
+    """Answers stand in the order of the inputs, several of each together; what was known stays; a seed repeats them."""
+    register(dataclasses.replace(system, fill=filled_in))
+    digits = torch.from_numpy(np.load("three.npy"))[:2]
+    words = ("infer", "run", "0.png", "1.png", "--hide", "bottom", "--samples", "3", "--given", "y=two", "--json")
+    status, out, err = run(capsys, *words)
+    assert status == 0, err
+    lines = json.loads(out)
+    assert [line["input"] for line in lines] == [f"{n}.png #{k}" for n in (0, 1) for k in (1, 2, 3)]
+    x = torch.tensor([line["x"] for line in lines]).reshape(2, 3, 8, 8)
+    torch.testing.assert_close(x[:, :, :4], digits[:, None, :4].expand(-1, 3, -1, -1), rtol=0, atol=1 / 255)
+    level = digits[:, :4].mean((1, 2)) / 2 + 2
+    torch.testing.assert_close(x[:, :, 4:].mean((2, 3)), level[:, None] + torch.arange(3), rtol=0, atol=5e-3)
+    model = lowland.load("run")
+    torch.testing.assert_close(
+        torch.tensor([line["energy"] for line in lines]),
+        model.score(x=x.flatten(0, 1), y=torch.full((6,), 2)),
+    )
+    assert json.loads(run(capsys, *words)[1]) == lines
+    assert json.loads(run(capsys, *words, "--seed", "1")[1]) != lines
+
+
+def test_a_system_fills_in_the_whole_of_a_picture(trained, capsys, system):
+    register(dataclasses.replace(system, fill=filled_in))
+    status, out, err = run(capsys, "infer", "run", "--unknown", "x", "--given", "y=two", "--json")
+    assert status == 0, err
+    (line,) = json.loads(out)
+    assert line["converged"] and torch.tensor(line["x"]).mean() == pytest.approx(2, abs=2e-3)
 
 
 def test_score_tells_a_digit_from_noise(trained, capsys):

@@ -54,11 +54,10 @@ def run(arguments: list[str]) -> int:
     if unknown in known and not options.hide:
         raise UsageError(f"{unknown} is known from the input; to fill in a part of it, say which with --hide.")
     samples = _wanted(options.samples)
-    known = {name: value.repeat_interleave(samples, 0).to(options.device) for name, value in known.items()}
     count = max(len(value) for value in known.values())
-    known = {
-        name: value if len(value) == count else value.expand(count, *value.shape[1:]) for name, value in known.items()
-    }
+    for name, value in known.items():
+        every = value if len(value) == count else value.expand(count, *value.shape[1:])
+        known[name] = every.repeat_interleave(samples, 0).to(options.device)
     names = [f"{name}" + (f" #{s + 1}" if samples > 1 else "") for name in names or ["answer"] for s in range(samples)]
     model.module.to(options.device)
     solution = _solve(model, unknown, known, options)
