@@ -206,9 +206,7 @@ class Energy(nn.Module):
             energies = self(**{name: point}, **rest)
             if not energies.requires_grad:
                 return energies, torch.zeros_like(value)
-            ones = torch.ones_like(
-                energies
-            )  # their sum has a slope of stride 0, which products copy
+            ones = torch.ones_like(energies)  # their sum has a slope of stride 0, which products copy
             (slope,) = torch.autograd.grad(energies, point, ones, create_graph=unroll, materialize_grads=True)
         return (energies, slope) if unroll else (energies.detach(), slope)
 

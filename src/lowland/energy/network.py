@@ -40,7 +40,7 @@ class Network(Energy):
     def energies(self, **values: Any) -> Tensor:
         output = self.network(*(values[name] for name in self.spaces))
         if output.ndim == 2 and output.shape[1] == 1:
-            output = output[:, 0]
+            output = output.squeeze(1)
         if output.ndim != 1:
             raise SpaceError(f"Network: wanted one number for each sample, (N,) or (N, 1), got {tuple(output.shape)}.")
         return output
