@@ -104,11 +104,10 @@ class Guard:
         """
         self.step += 1
         while True:
-            energies = energy.value(data)
-            found = self._sample(sampler, energy, start, steps, data, energies, pushed)
-            if isinstance(found, Negatives):
+            found = self._sample(sampler, energy, start, steps, data, pushed)
+            if isinstance(found, tuple):
                 self._keep(owner)
-                return found, energies
+                return found
             self._roll_back(owner, sampler, found)
 
     def _sample(
@@ -118,26 +117,24 @@ class Guard:
         start: Tensor,
         steps: int,
         data: Tensor,
-        energies: Tensor,
         pushed: Callable[[], AbstractContextManager[None]],
-    ) -> Negatives | float:
-        """The chains' ends, or the energy of one that ran away at every try."""
-        with torch.no_grad():
-            low, high = energies.min(), energies.max()
+    ) -> tuple[Negatives, Tensor] | float:
+        """The chains' ends and the energies of the data, or the energy of one that ran away at every try."""
         worst = math.nan
-        if not math.isfinite(float(low) + float(high)):
-            return float(low) if not math.isfinite(float(low)) else float(high)
         for _ in range(self.tries + 1):
             with pushed():
                 value, began, accepted = _run(self._tuned(sampler), energy, start, steps)
-            ends = energy.value(value)
+            energies, ends = _values(energy, data, value)
             with torch.no_grad():
+                low, high = energies.min(), energies.max()
+                if not math.isfinite(float(low) + float(high)):
+                    return float(low) if not math.isfinite(float(low)) else float(high)
                 bottom = torch.minimum(low, began.min()) - self.limit
                 top = torch.maximum(high, began.max()) + self.limit
                 away = ~((ends >= bottom) & (ends <= top)) | ~value.flatten(1).isfinite().all(1)
                 if not bool(away.any()):
                     self._adapt(sampler, accepted)
-                    return Negatives(value, ends)
+                    return Negatives(value, ends), energies
                 worst = float(ends[away][0])
                 again = data[torch.arange(len(start), device=data.device) % len(data)]
                 start = torch.where(away.reshape(-1, *[1] * (start.ndim - 1)), again, start)
@@ -200,3 +197,11 @@ def _run(sampler: Solver, energy: Energy, start: Tensor, steps: int) -> tuple[Te
         accepted.append(info.accepted)
     taken = [each for each in accepted if each is not None]
     return state[0], began, torch.stack(taken).to(began.dtype).mean() if taken else None
+
+
+def _values(energy: Energy, data: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+    """Energies of the data and of the chains' ends, in one call: forwards and backwards it costs less than two."""
+    if energy.batch_shape:
+        return energy.value(data), energy.value(ends)
+    both = energy.value(torch.cat([data, ends]))
+    return both[: len(data)], both[len(data) :]
