@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from lowland.energy import Function, NetworkTable
-from lowland.errors import StructureError, VariableError
+from lowland.errors import SpaceError, StructureError, VariableError
 from lowland.objectives import (
+    LVQ2,
     EnergyLoss,
     Hinge,
     LeastMeanSquares,
@@ -67,6 +68,16 @@ def test_an_objective_that_pushes_up_does_not_collapse_on_the_same_net(objective
 def test_the_perceptron_loss_has_no_margin_and_a_flat_energy_costs_it_nothing():
     flat = Function(lambda x, y: 0 * x, x=Real(), y=Categorical(3))
     assert Perceptron()(flat, {"x": torch.zeros(4), "y": torch.arange(4) % 3}).value == 0
+
+
+def test_lvq2_has_no_margin_either_and_counts_a_mistake_once():
+    flat = Function(lambda x, y: 0 * x + 1, x=Real(), y=Categorical(3))
+    batch = {"x": torch.zeros(3), "y": torch.arange(3)}
+    assert LVQ2()(flat, batch).value == 0
+    steps = Function(lambda x, y: torch.tensor([4.0, 5.0, 40.0])[y] + 0 * x, x=Real(), y=Categorical(3))
+    torch.testing.assert_close(LVQ2(delta=0.5)(steps, batch).value, torch.tensor((0 + (5 - 4) / (0.5 * 4) + 1) / 3))
+    with pytest.raises(SpaceError, match="delta > 0"):
+        LVQ2(delta=0)
 
 
 def test_values_by_hand():

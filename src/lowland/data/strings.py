@@ -60,7 +60,7 @@ def compose_strings(
     images: Float[Tensor, "M S S"],
     labels: Int64[Tensor, " M"],
     count: int,
-    recipe: StringRecipe = StringRecipe(),  # noqa: B008
+    recipe: StringRecipe = StringRecipe(),
     *,
     width: int,
     generator: torch.Generator | None = None,

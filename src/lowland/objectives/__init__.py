@@ -1,6 +1,7 @@
 """How to shape an energy."""
 
 from .answers import (
+    LVQ2,
     AnswerObjective,
     Answers,
     Hinge,
@@ -38,6 +39,7 @@ from .score_matching import DenoisingScoreMatching, ScoreMatching, SlicedScoreMa
 from .square import LeastMeanSquares
 
 __all__ = [
+    "LVQ2",
     "AnswerObjective",
     "Answers",
     "ContrastiveDivergence",

@@ -8,6 +8,7 @@
     margin rescaling          E⁺ − min_ȳ (E(ȳ) − m Δ(y, ȳ))    the same, a margin for each mistake in it
     square–square             (E⁺)² + max(0, m − E⁻)²          the same, to fixed levels
     minimum classification    σ(β (E⁺ − E⁻))                   the same, near the boundary
+    LVQ2                      min(1, max(0, E⁺ − E⁻) / δ E⁻)   the same, until it is far off
 
 One line changes the objective, and the same classes serve labels, chains and lattices. Where a latent path has been
 marginalised out, `objective(energy.marginalize("z"), batch)`, the minimum over answers becomes the free energy that the
@@ -230,3 +231,27 @@ class MinimumClassificationError(AnswerObjective):
 
     def losses(self, answers: Answers) -> Tensor:
         return torch.sigmoid(self.beta * (answers.right - answers.wrong()))
+
+
+class LVQ2(AnswerObjective):
+    """min(1, max(0, E(x, y) − E(x, ȳ)) / δ E(x, ȳ)): a mistake counts by how large it is, and at most as one. No unit.
+
+    For energies > 0: the ratio says how much higher the right answer lies, and there is no margin.
+
+    Args:
+        name: The variable that is predicted.
+        delta: δ > 0: from which excess on a mistake counts as one, as a part of the wrong answer's energy.
+    """
+
+    no_collapse = "Nothing: a flat energy has loss 0. Only for energies that start away from flat."
+
+    def __init__(self, name: str = "y", delta: float = 0.5) -> None:
+        super().__init__(name)
+        if not delta > 0:
+            raise SpaceError(f"LVQ2: wanted delta > 0, got {delta}.")
+        self.delta = delta
+
+    def losses(self, answers: Answers) -> Tensor:
+        wrong = answers.wrong()
+        excess = (answers.right - wrong).clamp_min(0)
+        return (excess / (self.delta * wrong).clamp_min(torch.finfo(wrong.dtype).eps)).clamp_max(1)
