@@ -90,8 +90,7 @@ def test_five_steps_unrolled_are_a_recurrent_network():
     def ours(logits, compare):
         energy = RandomField(-logits, (compare + compare.T).expand(2, 1, 1, 3, 3))
         solver = MeanField(checkerboard=False)
-        free = energy.marginalize("y", 1.0, solver, steps=5)
-        return type(free)(energy, "y", free.reduction, solver, "unroll", {"steps": 5}).answer()
+        return energy.marginalize("y", 1.0, solver, differentiate="unroll", steps=5).answer()
 
     logits, compare = unary.requires_grad_(), compare.requires_grad_()
     torch.testing.assert_close(ours(logits, compare), network(logits, compare), atol=1e-12, rtol=0)

@@ -343,19 +343,28 @@ class Energy(nn.Module):
 
         return Eliminated(self, name, Min(), solver, differentiate, options)
 
-    def marginalize(self, name: str, beta: float | Tensor = 1.0, solver: Any = None, **options: Any) -> Eliminated:
+    def marginalize(
+        self,
+        name: str,
+        beta: float | Tensor = 1.0,
+        solver: Any = None,
+        *,
+        differentiate: str = "envelope",
+        **options: Any,
+    ) -> Eliminated:
         """F_β = −1/β log Σ exp(−β E) over ``name`` (an integral where it is continuous).
 
         Args:
             name: The variable to eliminate.
             beta: Inverse temperature > 0, in 1 / (units of energy); F_β → min E as β → ∞.
-            solver: For a variable that is neither finite nor quadratic.
+            solver: For a variable that is neither finite nor quadratic (an image of labels: `MeanField`, `BeliefPropagation`).
+            differentiate: How gradients flow through what the solver finds, as for `minimize`.
             **options: For the solver.
         """
         from .elimination import Eliminated
         from .reduction import FreeEnergy
 
-        return Eliminated(self, name, FreeEnergy(beta), solver, "envelope", options)
+        return Eliminated(self, name, FreeEnergy(beta), solver, differentiate, options)
 
     # --- algebra ----------------------------------------------------------------------------------------------------
 
