@@ -2,13 +2,15 @@
 
 Each set is described once, at the top of the module that reads it; `datasets()` finds them all. Files are looked for in
 the folder that the environment variable LOWLAND_DATA names, then in the user's cache, and are downloaded where a public
-address is known. Beside the sets: reading one's own files, splitting, patches and whitening, deskewing and distortions.
+address is known. Beside the sets: reading one's own files, data made of formulas, splitting, patches and whitening, deskewing and
+distortions.
 """
 
 from .datafile import DataFile, Edition, FileState
 from .dataset import Dataset
 from .files import image_folder, read_images, read_table
 from .framing import frame_ink
+from .generated import SOURCES, hidden_sources, spiral
 from .labelled import Labelled, labelled_images
 from .patches import Whitening, extract_patches, whiten_images
 from .registry import Row, dataset, datasets, describe, listing, load, verify
@@ -38,6 +40,9 @@ __all__ = [
     "labelled_images",
     "Labelled",
     "read_table",
+    "spiral",
+    "hidden_sources",
+    "SOURCES",
     "extract_patches",
     "Whitening",
     "whiten_images",

@@ -5,20 +5,18 @@ import math
 import pytest
 import torch
 
+from lowland.data import spiral
 from lowland.energy import Clusters, PrincipalComponents
 from lowland.objectives import principal_components
 from lowland.spaces import Real
 from lowland.systems.unsupervised.kmeans import (
     IMAGE,
-    SOURCES,
     Config,
     Products,
     Upright,
     _matched,
     build,
-    hidden_sources,
     low_volume,
-    spiral,
     tell,
 )
 
@@ -70,13 +68,6 @@ def test_products_are_standardised_and_all_there():
 def test_upright_images_have_length_one_and_no_ink_stays_no_ink():
     features = Upright()(torch.cat([torch.rand(3, 28, 28), torch.zeros(1, 28, 28)]))
     torch.testing.assert_close(features.norm(dim=1), torch.tensor([1.0, 1.0, 1.0, 0.0]))
-
-
-def test_sources_are_independent_and_of_variance_one():
-    sources = hidden_sources(20000, torch.Generator().manual_seed(0))
-    likeness = torch.corrcoef(sources.T) - torch.eye(len(SOURCES))
-    assert likeness.abs().max() < 0.05
-    torch.testing.assert_close(sources.std(0), torch.ones(len(SOURCES)))
 
 
 def test_an_answer_is_told_with_its_digit():

@@ -26,7 +26,6 @@ Your own images: ``lowland train kmeans --images FOLDER``, with one sub-folder o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +34,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from ...data import deskew, labelled_images, load
+from ...data import SOURCES, deskew, hidden_sources, labelled_images, load, spiral
 from ...energy import Clusters, Energy, FreeEnergy, IndependentComponents, NetworkTable, PrincipalComponents
 from ...objectives import (
     NegativeLogLikelihood,
@@ -51,7 +50,6 @@ from ...train import Player
 
 IMAGE = Box(0.0, 1.0, 28, 28)
 DIGITS = 10
-SOURCES = ("two-sided exponential", "uniform", "sine", "square wave", "sparse", "two-valued")
 SPIRAL = ("spiral_pca", "spiral_kmeans", "spiral_mixture", "spiral_flat")
 
 
@@ -162,36 +160,6 @@ def data(config: Config) -> Data:
     }
     named = [{"y": part["x"], "digit": part["y"]} for part in (found.train, found.validation, found.test)]
     return Data(named[0], named[1], named[2], found.sources, found.classes, extra)
-
-
-def spiral(samples: int, generator: torch.Generator) -> Float[Tensor, "N 2"]:
-    """Points along two turns of a spiral of radius 1, with noise of 0.02."""
-    along = torch.rand(samples, generator=generator).sqrt()
-    angle = 4 * math.pi * along
-    curve = torch.stack([along * angle.cos(), along * angle.sin()], 1)
-    return curve + 0.02 * torch.randn(samples, 2, generator=generator)
-
-
-def hidden_sources(samples: int, generator: torch.Generator) -> Float[Tensor, "N 6"]:
-    """One source of each kind in `SOURCES`, of mean 0 and variance 1: three peaked or flat noises, three regular signals."""
-    uniform, sign = (
-        torch.rand(4, samples, generator=generator),
-        torch.rand(3, samples, generator=generator).sub(0.5).sign(),
-    )
-    waiting = -uniform.clamp_min(1e-9).log()
-    time = torch.arange(samples) / samples
-    sources = torch.stack(
-        [
-            waiting[0] * sign[0],
-            uniform[1],
-            (2 * math.pi * 37 * time).sin(),
-            (2 * math.pi * 11.3 * time).sin().sign(),
-            waiting[2].square() * sign[1],
-            sign[2] + 0.3 * uniform[3],
-        ],
-        1,
-    )
-    return (sources - sources.mean(0)) / sources.std(0)
 
 
 def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
