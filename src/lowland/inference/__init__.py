@@ -6,6 +6,7 @@ from .adjoint import implicit, minimiser
 from .admm import ADMM
 from .amortised import Amortisation, Amortised, amortise
 from .annealed_importance_sampling import LogPartition, annealed_importance_sampling
+from .annealed_langevin import AnnealedLangevin, noise_levels
 from .belief_propagation import BeliefPropagation
 from .chains import effective_sample_size, split_r_hat
 from .choose import default_solver
@@ -23,22 +24,23 @@ from .solver import Info, Solution, Solver, solve
 
 __all__ = [
     "ADMM",
-    "FISTA",
-    "HMC",
-    "ISTA",
-    "LBFGS",
-    "MALA",
     "ActiveSet",
     "Amortisation",
     "Amortised",
+    "AnnealedLangevin",
     "BeliefPropagation",
     "CoordinateDescent",
+    "FISTA",
     "Gibbs",
     "GradientDescent",
     "GreedyCoordinateDescent",
+    "HMC",
+    "ISTA",
     "Info",
+    "LBFGS",
     "Langevin",
     "LogPartition",
+    "MALA",
     "MeanField",
     "Newton",
     "Quality",
@@ -55,6 +57,7 @@ __all__ = [
     "infer",
     "log_partition",
     "minimiser",
+    "noise_levels",
     "posterior",
     "solve",
     "split_r_hat",

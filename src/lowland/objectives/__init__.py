@@ -1,5 +1,6 @@
 """How to shape an energy."""
 
+from .adversarial import Adversarial
 from .answers import (
     LVQ2,
     AnswerObjective,
@@ -11,13 +12,18 @@ from .answers import (
     Perceptron,
     SquareSquare,
 )
+from .audit import Audit, audit, low_volume
+from .auroc import auroc
 from .components import independent_components, principal_components
+from .contracting import Contracting, Saturating
 from .contrastive_divergence import (
     ContrastiveDivergence,
     PersistentContrastiveDivergence,
     ReplayContrastiveDivergence,
     shuffled,
 )
+from .corruption import Corruption, GaussianNoise, Mask, SaltAndPepper
+from .denoising import Denoising, MaskedPrediction, mend, walk_back
 from .dictionary import learn_dictionary
 from .embedding import ContrastivePairs, Triplet
 from .energy_loss import EnergyLoss
@@ -37,15 +43,22 @@ from .noise_contrastive import NoiseContrastive
 from .objective import Loss, Objective, SumObjective
 from .score_matching import DenoisingScoreMatching, ScoreMatching, SlicedScoreMatching
 from .square import LeastMeanSquares
+from .variance_covariance import VarianceCovariance
 
 __all__ = [
     "LVQ2",
+    "Adversarial",
     "AnswerObjective",
     "Answers",
+    "Audit",
+    "Contracting",
     "ContrastiveDivergence",
     "ContrastivePairs",
+    "Corruption",
+    "Denoising",
     "DenoisingScoreMatching",
     "EnergyLoss",
+    "GaussianNoise",
     "GeneralizedScoreMatching",
     "Guard",
     "Hinge",
@@ -53,6 +66,8 @@ __all__ = [
     "LeastMeanSquares",
     "Loss",
     "MarginRescaling",
+    "Mask",
+    "MaskedPrediction",
     "MinimumClassificationError",
     "MinimumProbabilityFlow",
     "NegativeLogLikelihood",
@@ -64,17 +79,25 @@ __all__ = [
     "PseudoLikelihood",
     "RatioMatching",
     "ReplayContrastiveDivergence",
+    "SaltAndPepper",
+    "Saturating",
     "ScoreMatching",
     "SlicedScoreMatching",
     "SquareSquare",
     "SumObjective",
     "Triplet",
+    "VarianceCovariance",
+    "audit",
+    "auroc",
     "error_rate",
     "expectation_maximization",
     "independent_components",
     "learn_dictionary",
     "lloyd",
+    "low_volume",
+    "mend",
     "principal_components",
     "shuffled",
     "spread_centres",
+    "walk_back",
 ]
