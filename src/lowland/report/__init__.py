@@ -10,6 +10,7 @@ from .landscape import landscape, landscapes
 from .page import write_report
 from .picture import Picture, Pictures, Table, table
 from .style import house_style, panels
+from .vector_field import vector_field
 
 __all__ = [
     "Picture",
@@ -18,6 +19,7 @@ __all__ = [
     "table",
     "landscape",
     "landscapes",
+    "vector_field",
     "compare",
     "images",
     "filters",
