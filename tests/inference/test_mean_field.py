@@ -8,7 +8,7 @@ from torch import nn
 
 from lowland.energy import FreeEnergy, Grid, Min, RandomField
 from lowland.errors import SpaceError, StructureError
-from lowland.inference import MeanField, infer, solve
+from lowland.inference import BeliefPropagation, MeanField, infer, solve
 from lowland.spaces import Labels, Real
 
 
@@ -98,6 +98,22 @@ def test_five_steps_unrolled_are_a_recurrent_network():
     got = torch.autograd.grad((ours(logits, compare) * way).sum(), (logits, compare))
     wanted = torch.autograd.grad((network(logits, compare) * way).sum(), (logits, compare))
     torch.testing.assert_close(got, wanted, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("solver", [MeanField(), MeanField(0.3, checkerboard=False), BeliefPropagation()], ids=repr)
+def test_pairs_that_have_no_weight_yet_can_be_learnt(solver):
+    """Where nothing moves, gradients of the unrolled steps still flow."""
+    unary, weight = torch.randn(2, 3, 3, 2).double(), torch.zeros((), dtype=torch.float64, requires_grad=True)
+
+    def belief(weight):
+        energy = RandomField(unary, weight * (1 - torch.eye(2).double()).expand(2, 1, 1, 2, 2))
+        return energy.marginalize("y", 1.0, solver, differentiate="unroll", steps=6).answer()[0, 1, 1, 0]
+
+    (got,) = torch.autograd.grad(belief(weight), weight)
+    with torch.no_grad():
+        wanted = (belief(weight + 1e-5) - belief(weight - 1e-5)) / 2e-5
+    torch.testing.assert_close(got, wanted, atol=1e-7, rtol=0)
+    assert got != 0
 
 
 def test_the_gradient_of_the_bound_is_the_beliefs():

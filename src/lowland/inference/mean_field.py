@@ -99,7 +99,7 @@ def problem(energy: Energy) -> FactorizedFreeEnergy:
 
 def difference(new: Tensor, old: Tensor) -> Tensor:
     """new − old, and 0 where both are infinite: what is forbidden stays so."""
-    return torch.where(new == old, 0.0, new - old)
+    return torch.where(old.isinf() & (new == old), 0.0, new - old)
 
 
 def largest(change: Tensor, space: Space) -> Tensor:
