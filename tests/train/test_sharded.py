@@ -83,6 +83,7 @@ class Squares(nn.Module):
 
 def test_parameters_are_there_only_while_they_are_looked_at(mesh):
     net = nn.Linear(3, 2)
+    net.weight = nn.Parameter(torch.randn(3, 2).T)  # columns first in memory
     parameters, before = list(net.parameters()), net.weight.detach().clone()
     sharded = Sharded(Squares(net))
     shard(sharded, mesh)
