@@ -156,3 +156,132 @@ def test_contract():
     z = torch.tensor([[1, 0, 1, 0], [0, 2, 2, -1], [2, -1, -1, -1]])
     check_energy(energy(), {"x": x, "length": LENGTHS, "y": y, "z": z})
     check_energy(energy())
+
+
+# --- random questions: forbidden labels, strings that are too long, samples without a frame ---------------------------
+
+
+def asked(seed: int, forbidden: float = 0.0, scale: float = 1.0) -> dict[str, torch.Tensor]:
+    """Frames that are not normalised, and strings, some too long for their frames."""
+    generator = torch.Generator().manual_seed(seed)
+    x = scale * torch.randn(6, T, 1 + C, generator=generator, dtype=torch.float64)
+    x = x.masked_fill(torch.rand(x.shape, generator=generator) < forbidden, torch.inf)
+    size = torch.tensor([2, 0, 3, 2, 0, 1])
+    y = torch.randint(C, (6, 3), generator=generator).masked_fill(torch.arange(3) >= size[:, None], -1)
+    return {"potentials": x, "lengths": torch.tensor([4, 3, 4, 2, 0, 0]), "string": y}
+
+
+def labellings(question: dict[str, torch.Tensor], which: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """For each sample the labellings ``(n, T)`` that spell the string, all others or all, and their energies."""
+    found = []
+    for x, length, string in zip(*question.values(), strict=True):
+        every = list(itertools.product(range(1 + C), repeat=int(length)))
+        paths = torch.tensor(every, dtype=torch.int64).reshape(len(every), int(length))
+        energies = x.new_zeros(len(every))
+        for t in range(int(length)):
+            energies = energies + x[t, paths[:, t]]
+        paths = torch.nn.functional.pad(paths, (0, T - int(length)), value=-1)
+        right = torch.tensor([read(labels) == string[string >= 0].tolist() for labels in every])
+        keep = {"one": right, "others": ~right, "all": torch.ones_like(right)}[which]
+        found.append((paths[keep], energies[keep] if keep.any() else x.new_tensor([torch.inf])))
+    return found
+
+
+def structured(question: dict[str, torch.Tensor], which: str) -> Alignments:
+    if which == "all":
+        return Alignments(question["potentials"], question["lengths"])
+    return Alignments(**question, other=which == "others")
+
+
+questions = st.builds(
+    asked, st.integers(0, 10**6), forbidden=st.sampled_from([0.0, 0.2]), scale=st.sampled_from([0.0, 1.0, 40.0])
+)
+which_of = st.sampled_from(["one", "others", "all"])
+betas = st.sampled_from([0.5, 1.0, 3.0])
+CLOSE = {"rtol": 1e-10, "atol": 1e-10}
+
+
+@given(questions, which_of, betas)
+def test_random_questions_reduce_to_their_list(question, which, beta):
+    right = labellings(question, which)
+    for reduction in (Min(), FreeEnergy(beta), KBest(4)):
+        expected = torch.stack([reduction(energies) for _, energies in right])
+        torch.testing.assert_close(structured(question, which).reduce(reduction), expected, **CLOSE)
+
+
+@given(questions, which_of, betas)
+def test_posteriors_are_those_of_the_list(question, which, beta):
+    share = structured(question, which).share(FreeEnergy(beta))[1]
+    for n, (paths, energies) in enumerate(labellings(question, which)):
+        wanted = torch.zeros_like(share[n])
+        if energies.min().isfinite():
+            chances = FreeEnergy(beta).answer(energies)
+            for t in range(int(question["lengths"][n])):
+                wanted[t].index_add_(0, paths[:, t], chances)
+        torch.testing.assert_close(share[n], wanted, **CLOSE)
+
+
+@given(questions)
+def test_the_best_labelling_is_that_of_the_list(question):
+    z, energies, _ = structured(question, "one").read(Min())
+    for n, (paths, right) in enumerate(labellings(question, "one")):
+        torch.testing.assert_close(energies[n], right.min(), **CLOSE)
+        if right.min().isfinite():
+            torch.testing.assert_close(right[(paths == z[n]).all(1)].squeeze(0), right.min(), **CLOSE)
+
+
+@pytest.mark.parametrize("which", ["one", "others", "all"])
+def test_gradients_agree_with_finite_differences(which):
+    question = asked(3)
+    question["potentials"].requires_grad_()
+    for reduction in (FreeEnergy(1.5), Min(), Entropy(1.5), KBest(2)):
+
+        def reduced(potentials, reduction=reduction):
+            found = structured(question | {"potentials": potentials}, which).reduce(reduction)
+            return torch.where(found.isfinite(), found, 0.0)
+
+        assert torch.autograd.gradcheck(reduced, question["potentials"])
+
+
+def test_free_energy_tends_to_the_minimum():
+    structure = structured(asked(5), "one")
+    low = structure.reduce(Min())
+    there = low.isfinite()
+    gaps = [(low - structure.reduce(FreeEnergy(beta)))[there].abs().max() for beta in (1.0, 10.0, 100.0, 1e4)]
+    assert all(one >= other for one, other in itertools.pairwise(gaps)) and gaps[-1] < 1e-3
+
+
+def test_the_order_of_the_batch_changes_nothing():
+    question, order = asked(7), torch.tensor([3, 1, 5, 0, 2, 4])
+    turned = {name: value[order] for name, value in question.items()}
+    for which, reduction in itertools.product(["one", "others", "all"], [Min(), FreeEnergy(), KBest(3)]):
+        whole = structured(question, which).reduce(reduction)
+        torch.testing.assert_close(structured(turned, which).reduce(reduction), whole[order], rtol=0, atol=1e-12)
+
+
+def test_single_precision_carries_two_thousand_frames():
+    generator = torch.Generator().manual_seed(0)
+    x = 3 * torch.randn(2, 2000, 8, generator=generator)
+    string = torch.randint(7, (2, 300), generator=generator)
+    lengths = torch.tensor([2000, 1500])
+    single, double = (
+        Alignments(x.to(dtype), lengths, string).share(FreeEnergy()) for dtype in (torch.float32, torch.float64)
+    )
+    for one, other in zip(single, double, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("forbid", [False, True])
+def test_what_no_labelling_spells_has_no_gradient(forbid):
+    x = torch.zeros(3, 4, 3, requires_grad=True)
+    barred = torch.zeros(3, 4, 3, dtype=torch.bool)
+    barred[2, 0] = forbid
+    string = torch.tensor([[0, 0, 1], [0, 1, 0], [1, -1, -1]])  # 0, nothing, 0, 1 needs four frames
+    lengths = torch.tensor([3, 4, 4])
+    for reduction in (FreeEnergy(), Min(), Sample()):
+        for which in (string, None):
+            free = Alignments(x.masked_fill(barred, torch.inf), lengths, which).reduce(reduction)
+            (slope,) = torch.autograd.grad(free.sum(), x)
+            assert free.isposinf().tolist() == [which is not None, False, forbid]
+            assert slope.isfinite().all() and (slope[0] == 0).all() == (which is not None)
+            assert abs(slope[1].sum() - 4) < 1e-5 and (slope[2].sum() == 0) == forbid

@@ -6,6 +6,9 @@ Label 0 is nothing, label c + 1 the symbol c. A symbol that comes twice in a row
 the energy of a string, whose segmentation nobody has to give. All labellings taken together know no order: their energies are
 sums over frames. Those of one string go along a line of states (nothing, y₁, nothing, y₂, …); those of any other string leave it.
 
+The free energy of one string is that of `torch.nn.functional.ctc_loss` where no frame forbids a label, in double precision beyond
+512 frames. Its gradient, which takes frames for the output of a softmax, is turned into that of any: the posterior of each label.
+
 Sources: Matan, Burges, LeCun & Denker, NIPS (1992), for space displacement networks; Graves, Fernández, Gomez & Schmidhuber,
 ICML (2006), section 3, for the sum over alignments (connectionist temporal classification).
 """
@@ -26,6 +29,9 @@ from ..spaces import NOTHING, Categorical, Paths, Real, Sequence, Space
 from .energy import Energy
 from .reduction import FreeEnergy, KBest, Min, Reduction
 from .structure import Structure
+
+#: Frames beyond which logarithms of products want double precision.
+_MANY = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +58,9 @@ class Alignments(Structure):
     def reduce(self, reduction: Reduction) -> Tensor:
         if self.string is None:
             return self._all(reduction)
-        same = type(reduction) is FreeEnergy and not self.other and self.string.shape[1] > 0
-        if same and bool((self.lengths > 0).all() and self.potentials.isfinite().all()):
-            return _connectionist(reduction.beta, self.potentials, self.lengths, self.string)  # type: ignore[attr-defined]
+        same = type(reduction) is FreeEnergy and not self.other and torch.as_tensor(reduction.beta).numel() == 1
+        if same and bool(self.potentials.isfinite().all()):
+            return _Classification.apply(self.potentials, self.lengths, self.string, float(reduction.beta))  # type: ignore[attr-defined]
         return self._along_line(reduction, self.string)
 
     def value(self, share: Tensor) -> Tensor:
@@ -70,7 +76,9 @@ class Alignments(Structure):
     def _all(self, reduction: Reduction) -> Tensor:
         """Frames don't depend on each other, so what is reduced adds up; but for the k best of all, which are merged."""
         if not isinstance(reduction, KBest):
-            return reduction(self.potentials).masked_fill(~self._there, 0.0).sum(1)
+            dead = (self.potentials.isposinf().all(-1) & self._there).any(1)
+            each = reduction(self.potentials.masked_fill((~self._there | dead[:, None])[..., None], 0.0))
+            return each.masked_fill(~self._there, 0.0).sum(1).masked_fill(dead, torch.inf)
         total = reduction.lift(self.potentials.new_zeros(len(self.potentials)))
         for frame, there in zip(self.potentials.unbind(1), self._there.unbind(1), strict=True):
             merged = _Merge.apply(reduction, total[:, None] + frame[..., None])
@@ -139,18 +147,34 @@ def _later(total: Tensor, states: int) -> Tensor:
     return pad(total, (0, 0, states, 0), value=torch.inf)[:, : total.shape[1]]
 
 
-def _connectionist(beta: float | Tensor, potentials: Tensor, lengths: Tensor, string: Tensor) -> Tensor:
-    """The free energy of the labellings of one string by torch's own kernel, which wants the frames normalised."""
-    logits = -beta * potentials
-    there = torch.arange(potentials.shape[1], device=lengths.device) < lengths[:, None]
-    free = logits.logsumexp(-1).masked_fill(~there, 0.0).sum(1)
-    symbols = (string >= 0).sum(1)
-    repeated = ((string[:, 1:] == string[:, :-1]) & (string[:, 1:] >= 0)).sum(1)
-    target = string.clamp_min(0) + 1
-    surprise = ctc_loss(
-        logits.log_softmax(-1).transpose(0, 1), target, lengths, symbols, reduction="none", zero_infinity=True
-    )
-    return ((surprise - free) / beta).masked_fill(symbols + repeated > lengths, torch.inf)
+class _Classification(torch.autograd.Function):
+    """−1/β log Σ exp(−βE) over the labellings of one string, and the posterior of each label; differentiable once."""
+
+    @staticmethod
+    def forward(ctx: Any, potentials: Tensor, lengths: Tensor, string: Tensor, beta: float) -> Tensor:
+        symbols = (string >= 0).sum(1)
+        repeated = ((string[:, 1:] == string[:, :-1]) & (string[:, 1:] >= 0)).sum(1)
+        barred, empty = symbols + repeated > lengths, lengths == 0
+        beyond = torch.arange(potentials.shape[1], device=lengths.device) >= lengths[:, None]
+        logits = -beta * (potentials.double() if potentials.shape[1] > _MANY else potentials)
+        normaliser = logits.logsumexp(-1)
+        with torch.enable_grad():
+            chances = (logits - normaliser[..., None]).transpose(0, 1).contiguous().requires_grad_()
+            target = string.clamp_min(0) + 1
+            found = ctc_loss(chances, target, lengths.clamp_min(1), symbols, reduction="none", zero_infinity=True)
+        taken = normaliser.masked_fill(beyond, 0.0).sum(1, dtype=torch.float64)
+        free = ((found.detach() - taken) / beta).masked_fill(empty, 0.0).masked_fill(barred, torch.inf)
+        ctx.found, ctx.chances, ctx.nothing = found, chances, beyond | barred[:, None]
+        return free.to(potentials.dtype)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        grad = grads[0].masked_fill(ctx.nothing.all(1), 0.0).to(ctx.chances.dtype)
+        (slope,) = torch.autograd.grad(ctx.found, ctx.chances, grad, retain_graph=True)
+        # what torch gives is the share that the softmax expects, minus the posterior
+        posterior = ctx.chances.detach().exp() * grad[:, None] - slope
+        return posterior.transpose(0, 1).masked_fill(ctx.nothing[..., None], 0.0).to(grads[0].dtype), None, None, None
 
 
 class Alignment(Energy):

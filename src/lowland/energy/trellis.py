@@ -26,6 +26,9 @@ from .scan import ScaledScan, forward_weights
 from .structure import Level, Structure, reduce_paths
 from .viterbi import lowest_path, trace
 
+#: Steps of a free energy without a gradient that are done at once: few enough to stay in the cache.
+_STRETCH = 50
+
 
 @dataclass(frozen=True, eq=False)
 class Trellis(Structure):
@@ -125,9 +128,10 @@ class Trellis(Structure):
         return lowest_path(self.initial, self.transition, self.potentials, self.lengths)
 
     def _free_energy(self, reduction: FreeEnergy) -> Tensor:
-        free, lost = ScaledScan.apply(
-            self.initial, self.transition, self.potentials, self.lengths, float(reduction.beta), self.checkpoint
-        )
+        tensors = (self.initial, self.transition, self.potentials)
+        slope = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+        stretch = self.checkpoint if slope else _STRETCH
+        free, lost = ScaledScan.apply(*tensors, self.lengths, float(reduction.beta), stretch)
         if not bool(lost.any()):
             return free
         rows = lost.nonzero()[:, 0]
