@@ -9,7 +9,7 @@ distortions.
 from .datafile import DataFile, Edition, FileState
 from .dataset import Dataset
 from .files import image_folder, read_images, read_table
-from .framing import frame_ink
+from .framing import frame_ink, frame_line
 from .generated import SOURCES, hidden_sources, spiral
 from .labelled import Labelled, labelled_images
 from .patches import Whitening, extract_patches, whiten_images
@@ -37,6 +37,7 @@ __all__ = [
     "read_images",
     "image_folder",
     "frame_ink",
+    "frame_line",
     "labelled_images",
     "Labelled",
     "read_table",

@@ -3,6 +3,7 @@
 from .lenet import LeNet5, ModernLeNet, PartialConvolution, ScaledTanh, TrainableSubsampling, digit_bitmaps
 from .lista import LISTA, LCoD
 from .mlp import mlp
+from .space_displacement import SpaceDisplacementNet, multiply_adds
 
 __all__ = [
     "LISTA",
@@ -11,7 +12,9 @@ __all__ = [
     "ModernLeNet",
     "PartialConvolution",
     "ScaledTanh",
+    "SpaceDisplacementNet",
     "TrainableSubsampling",
     "digit_bitmaps",
     "mlp",
+    "multiply_adds",
 ]
