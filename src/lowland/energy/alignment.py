@@ -157,7 +157,7 @@ class _Classification(torch.autograd.Function):
         barred, empty = symbols + repeated > lengths, lengths == 0
         beyond = torch.arange(potentials.shape[1], device=lengths.device) >= lengths[:, None]
         logits = -beta * (potentials.double() if potentials.shape[1] > _MANY else potentials)
-        normaliser = logits.logsumexp(-1)
+        normaliser = logits.logsumexp(-1).round()  # any will do; whole numbers leave normalised frames as they are
         with torch.enable_grad():
             chances = (logits - normaliser[..., None]).transpose(0, 1).contiguous().requires_grad_()
             target = string.clamp_min(0) + 1
