@@ -93,6 +93,7 @@ class System:
         fill: ``fill(energy, config, known, count, generator) → (N, count, *event)``: the best value of ``observed`` given a
             `Partial` of it, other variables, or both; several different ones for ``count > 1``. Without it they are searched for.
         tell: ``tell(energy, values, solution) → one text a sample``; the default prints the label or the numbers.
+        draw: ``draw(energy, values, solution) → one figure a sample``, the answer drawn on the input; without it nothing is drawn.
     """
 
     name: str
@@ -114,6 +115,7 @@ class System:
     read: Callable[[list[str], Any], Mapping[str, Tensor]] | None = None
     fill: Callable[[Any, Any, Mapping[str, Any], int, Any], Tensor] | None = None
     tell: Callable[[Any, Mapping[str, Tensor], Any], list[str]] | None = None
+    draw: Callable[[Any, Mapping[str, Tensor], Any], list[Any]] | None = None
     module: str = ""
 
     @property

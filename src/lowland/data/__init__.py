@@ -6,14 +6,19 @@ address is known. Beside the sets: reading one's own files, data made of formula
 distortions.
 """
 
+from .amounts import Amounts, labelled_amounts, read_fields
 from .datafile import DataFile, Edition, FileState
 from .dataset import Dataset
+from .field import HEIGHT as LINE_HEIGHT
+from .field import Field, normalise_field
 from .files import image_folder, read_images, read_table
 from .framing import frame_ink, frame_line
 from .generated import SOURCES, hidden_sources, spiral
 from .labelled import Labelled, labelled_images
+from .lines import Lines, compose_lines, distort_lines, gather_lines, join_lines, splice_lines
 from .patches import Whitening, extract_patches, whiten_images
 from .registry import Row, dataset, datasets, describe, listing, load, verify
+from .segmentation import BAD, JUNK, UNNAMED, Cuts, cut_line, cut_lines, cut_recall, name_pieces
 from .splits import holdout, stratified
 from .strings import StringRecipe, compose_strings
 from .transforms import deskew, random_affine, random_elastic
@@ -50,4 +55,24 @@ __all__ = [
     "deskew",
     "random_affine",
     "random_elastic",
+    "LINE_HEIGHT",
+    "Field",
+    "normalise_field",
+    "Amounts",
+    "labelled_amounts",
+    "read_fields",
+    "Lines",
+    "gather_lines",
+    "join_lines",
+    "compose_lines",
+    "splice_lines",
+    "distort_lines",
+    "BAD",
+    "JUNK",
+    "UNNAMED",
+    "Cuts",
+    "cut_line",
+    "cut_lines",
+    "cut_recall",
+    "name_pieces",
 ]

@@ -3,6 +3,7 @@
 from .lenet import LeNet5, ModernLeNet, PartialConvolution, ScaledTanh, TrainableSubsampling, digit_bitmaps
 from .lista import LISTA, LCoD
 from .mlp import mlp
+from .segment_recogniser import SegmentRecogniser
 from .space_displacement import SpaceDisplacementNet, multiply_adds
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "ModernLeNet",
     "PartialConvolution",
     "ScaledTanh",
+    "SegmentRecogniser",
     "SpaceDisplacementNet",
     "TrainableSubsampling",
     "digit_bitmaps",

@@ -1,0 +1,1 @@
+"""Energies over what has parts: strings, paths, segmentations."""
