@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torch.nn.functional import max_pool1d
+from torch.nn.functional import max_pool1d, pad
 
 from ..errors import SpaceError
 from ..spaces import NOTHING
@@ -41,13 +41,13 @@ class StringRecipe:
     shortest: int = 2
     longest: int = 8
     gap: tuple[int, int] = (-1, 0)
-    size: float = 0.15
-    slant: float = 0.15
+    size: float = 0.1
+    slant: float = 0.1
     rotation: float = 5.0
     jitter: float = 2.0
     noise: float = 0.1
     margin: int = 12
-    tuck: float = 0.35
+    tuck: float = 0.25
 
     def __post_init__(self) -> None:
         if not 1 <= self.shortest <= self.longest:
@@ -84,19 +84,21 @@ def compose_strings(
     chosen = torch.randint(len(images), (count, recipe.longest), generator=generator)
     number = torch.randint(recipe.shortest, recipe.longest + 1, (count, 1), generator=generator)
     there = torch.arange(recipe.longest) < number
-    drawn = random_affine(
-        images[chosen.flatten()], recipe.rotation, recipe.size, recipe.slant, recipe.jitter, generator=generator
-    ).unflatten(0, chosen.shape)
+    drawn = images.new_zeros(*chosen.shape, *images.shape[1:])
+    drawn[there] = random_affine(
+        images[chosen[there]], recipe.rotation, recipe.size, recipe.slant, recipe.jitter, generator=generator
+    )
     start, end = _places(drawn > INK, recipe, generator)
     ends = torch.where(there, end, 0).amax(1) + 1
     columns = ends + torch.randint(recipe.margin + 1, (count,), generator=generator)
     if int(ends.max()) > width:
         raise SpaceError(f"compose_strings: wanted a width of at least {int(ends.max())} columns, got {width}.")
     columns = columns.clamp_max(width)
-    x = _painted(drawn * there[..., None, None], start, width)
+    taken = int(columns.max())
+    x = _painted(drawn, start, taken)
     noise = torch.randn(x.shape, generator=generator) * torch.rand(count, 1, 1, generator=generator) * recipe.noise
-    x = (x + noise).clamp(0, 1) * (torch.arange(width) < columns[:, None])[:, None]
-    return {"x": x, "y": torch.where(there, labels[chosen], NOTHING), "columns": columns}
+    x = (x + noise).clamp(0, 1) * (torch.arange(taken) < columns[:, None])[:, None]
+    return {"x": pad(x, (0, width - taken)), "y": torch.where(there, labels[chosen], NOTHING), "columns": columns}
 
 
 def _places(ink: Tensor, recipe: StringRecipe, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:

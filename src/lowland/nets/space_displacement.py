@@ -33,7 +33,7 @@ class SpaceDisplacementNet(nn.Module):
         code: Length of a code.
     """
 
-    def __init__(self, maps: tuple[int, int, int] = (16, 40, 128), code: int = 32) -> None:
+    def __init__(self, maps: tuple[int, int, int] = (12, 32, 96), code: int = 32) -> None:
         super().__init__()
         first, second, third = maps
         along = [nn.Sequential(nn.Conv2d(third, third, (1, 6), groups=third, bias=False),
@@ -50,7 +50,7 @@ class SpaceDisplacementNet(nn.Module):
                 "output": nn.Conv2d(third, code, 1),
             }
         )
-        self.to(memory_format=channels_last)  # half the time of the other layout on a CPU, maps being few
+        self.to(memory_format=channels_last)  # type: ignore[call-overload]  # half the time of the other layout on a CPU, maps being few
 
     def forward(self, x: Float[Tensor, "N 28 W"]) -> Float[Tensor, "N T code"]:
         return self.windows(pad(x, (MARGIN, MARGIN)))
