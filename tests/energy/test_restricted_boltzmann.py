@@ -67,6 +67,20 @@ def test_the_gradient_of_the_free_energy_is_that_of_the_sum_over_states(machine)
         torch.testing.assert_close(mine, theirs)
 
 
+def test_the_gradient_has_a_gradient_and_reaches_the_pixels(machine):
+    x = torch.rand(6, 2, 2, dtype=torch.float64, requires_grad=True)
+    inputs = (x, machine.W, machine.b, machine.c)
+    free = machine.marginalize("z", 1.5)(x=x)
+    summed = FreeEnergy(1.5)(machine.table("z", x=x))
+    found = []
+    for energies in (free, summed):
+        weight = torch.linspace(0.5, 1.5, 6).double()
+        slopes = torch.autograd.grad((weight * energies).sum(), inputs, create_graph=True)
+        found.append((*slopes, *torch.autograd.grad(sum(slope.square().sum() for slope in slopes), inputs)))
+    for mine, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
 def test_starting_at_the_data_makes_each_pixel_as_often_on(machine):
     x = torch.bernoulli(torch.rand(2, 2).expand(5000, 2, 2)).double()
     machine.start(x)

@@ -19,6 +19,7 @@ from torch.nn.functional import softplus
 from ..errors import SpaceError, StructureError
 from ..spaces import Binary
 from .energy import Energy
+from .linear import watched
 from .partial import Completed, Partial
 from .reduction import FreeEnergy, Min, Reduction
 
@@ -49,6 +50,8 @@ class EliminatedBits(Energy):
         StructureError: For another reduction.
     """
 
+    energy: Any  # whatever has a `field`
+
     @classmethod
     def example(cls) -> EliminatedBits:
         """A small one, for the conformance checks."""
@@ -66,6 +69,10 @@ class EliminatedBits(Energy):
     def forward(self, **values: Any) -> Tensor:
         if values.keys() != self.spaces.keys():
             raise self._wrong_names(values.keys())
+        if torch.is_grad_enabled() and self.name == "z" and hasattr(self.energy, "free_energy") and not watched():
+            beta = getattr(self.reduction, "beta", None)
+            if isinstance(beta, float):
+                return self.energy.free_energy(values["x"], beta)
         return self._reduce(*self.energy.field(self.name, **values))
 
     def _reduce(self, field: Tensor, constant: Tensor) -> Tensor:

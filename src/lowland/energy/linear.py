@@ -37,7 +37,7 @@ def linear(
     """
     inputs = (x, weight) if bias is None else (x, weight, bias)
     plain = all(one.dtype == torch.float32 and one.device.type == "cpu" for one in inputs)
-    if not ONEDNN or not plain or torch.is_autocast_enabled("cpu") or _watched():
+    if not ONEDNN or not plain or torch.is_autocast_enabled("cpu") or watched():
         return F.linear(x, weight, bias)
     if torch.is_grad_enabled() and any(one.requires_grad for one in inputs):
         return _Product.apply(x, weight, bias)  # type: ignore[return-value]
@@ -69,7 +69,7 @@ class _Product(torch.autograd.Function):
         return linear(grad, weight.T) if to_x else None, slope, grad.sum(0) if to_bias else None
 
 
-def _watched() -> bool:
+def watched() -> bool:
     """Whether somebody reads or transforms the operations (a compiler, a tracer, vmap, jvp) and should meet only usual ones."""
     return (
         torch.compiler.is_compiling()

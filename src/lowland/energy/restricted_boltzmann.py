@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from ..errors import SpaceError
 from ..spaces import Binary, Real, Space
@@ -149,6 +150,12 @@ class RestrictedBoltzmann(BoltzmannMachine):
         field = _product(z, self.W, self.b)
         return field, field @ self.x_origin - z @ self.c
 
+    def free_energy(self, x: Tensor, beta: float) -> Tensor:
+        """F_β(x) with z summed out, ``(*B)``: for training, where a gradient in closed form saves half of the time."""
+        batch = self.spaces["x"].batch_shape(x, "x")
+        rows = x.reshape(batch.numel(), -1) - self.x_origin
+        return _FreeEnergy.apply(rows, self.W, self.b, self.c, self.z_origin, beta).reshape(batch)  # type: ignore[union-attr]
+
     def draw(self, name: str, beta: float = 1.0, generator: torch.Generator | None = None, **rest: Tensor) -> Tensor:
         field, _ = self.field(name, **rest)
         return flip(beta * field, generator).reshape(*field.shape[:-1], *self.spaces[name].shape)
@@ -236,6 +243,27 @@ class GaussianBernoulli(BoltzmannMachine):
         pull = centre + _product(z, self.W)
         constant = (centre * (pull - 0.5 * centre)).sum(-1) - z @ self.c
         return QuadraticForm(torch.eye(len(self.b)).to(pull) / self.spread**2, pull / self.spread, constant)
+
+
+class _FreeEnergy(torch.autograd.Function):
+    """−xᵀb + Σ_k [λ_k f_k − log(1 + exp(β f_k))/β] with f = c + Wᵀx, as a single operation."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, W: Tensor, b: Tensor, c: Tensor, origin: Tensor, beta: float) -> Tensor:
+        field = linear(x, W.T, c)
+        ctx.save_for_backward(x, W, b, c, origin, field)
+        ctx.beta = beta
+        return field @ origin - x @ b - softplus(field, beta).sum(-1)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (grad,) = grads
+        x, W, b, c, origin, field = ctx.saved_tensors
+        if torch.is_grad_enabled():  # somebody wants the gradient of the gradient
+            field = linear(x, W.T, c)
+        pull = (origin - (ctx.beta * field).sigmoid()) * grad.unsqueeze(-1)
+        to_x = pull @ W.T - grad.unsqueeze(-1) * b if ctx.needs_input_grad[0] else None
+        return to_x, linear(x.T, pull.T), -(grad @ x), pull.sum(0), None, None
 
 
 def _product(value: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

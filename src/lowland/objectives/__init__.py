@@ -14,6 +14,7 @@ from .answers import (
 )
 from .audit import Audit, audit, low_volume
 from .auroc import auroc
+from .boltzmann import boltzmann_sweep
 from .components import independent_components, principal_components
 from .contracting import Contracting, Saturating
 from .contrastive_divergence import (
@@ -89,6 +90,7 @@ __all__ = [
     "VarianceCovariance",
     "audit",
     "auroc",
+    "boltzmann_sweep",
     "error_rate",
     "expectation_maximization",
     "independent_components",

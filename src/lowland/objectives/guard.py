@@ -126,13 +126,15 @@ class Guard:
                 value, began, accepted = _run(self._tuned(sampler), energy, start, steps)
             energies, ends = _values(energy, data, value)
             with torch.no_grad():
-                low, high = energies.min(), energies.max()
-                if not math.isfinite(float(low) + float(high)):
-                    return float(low) if not math.isfinite(float(low)) else float(high)
-                bottom = torch.minimum(low, began.min()) - self.limit
-                top = torch.maximum(high, began.max()) + self.limit
-                away = ~((ends >= bottom) & (ends <= top)) | ~value.flatten(1).isfinite().all(1)
-                if not bool(away.any()):
+                looks = [energies.min(), energies.max(), began.min(), began.max(), ends.min(), ends.max(), value.sum()]
+                low, high, first_low, first_high, last_low, last_high, total = torch.stack(looks).tolist()
+                if not math.isfinite(low + high):
+                    return high if math.isfinite(low) else low
+                bottom, top = min(low, first_low) - self.limit, max(high, first_high) + self.limit
+                away = None  # as a rule no chain is, and there is no need to look at each of them
+                if not (bottom <= last_low and last_high <= top and math.isfinite(total)):
+                    away = ~((ends >= bottom) & (ends <= top)) | ~value.flatten(1).isfinite().all(1)
+                if away is None or not bool(away.any()):
                     self._adapt(sampler, accepted)
                     return Negatives(value, ends), energies
                 worst = float(ends[away][0])
@@ -203,5 +205,5 @@ def _values(energy: Energy, data: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]
     """Energies of the data and of the chains' ends, in one call: forwards and backwards it costs less than two."""
     if energy.batch_shape:
         return energy.value(data), energy.value(ends)
-    both = energy.value(torch.cat([data, ends]))
-    return both[: len(data)], both[len(data) :]
+    energies, last = energy.value(torch.cat([data, ends])).split([len(data), len(ends)])
+    return energies, last
