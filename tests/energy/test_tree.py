@@ -104,7 +104,9 @@ def test_draws_have_the_frequencies_of_the_labellings():
     energy, known, every, table = problem(4, 2, 3, batch=1)
     count = 4000
     many = {name: value.expand(count, *value.shape[1:]) for name, value in known.items()}
-    drawn = infer(energy, "y", **many, reduction=Sample(0.8, torch.Generator().manual_seed(0))).value
+    found = infer(energy, "y", **many, reduction=Sample(0.8, torch.Generator().manual_seed(0)))
+    drawn = found.value
+    torch.testing.assert_close(found.energy, energy(**many, y=drawn).detach())
     probability = (-0.8 * table[0]).softmax(-1)
     observed = (drawn.unsqueeze(1) == every).all(-1).sum(0)
     assert observed[probability == 0].sum() == 0

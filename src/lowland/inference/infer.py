@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..energy import Energy, FreeEnergy, KBest, Min, Partial, Reduction, Relaxation, Structure
+from ..energy import Energy, FreeEnergy, KBest, Min, Partial, Reduction, Relaxation, Sample, Structure
 from ..errors import VariableError
 from .choose import default_solver
 from .solver import Solution, Solver, solve
@@ -59,7 +59,7 @@ def infer(
     if solver is None and space.size is not None and not isinstance(known.get(unknown), Partial):
         return _look_up(conditioned, unknown, reduction or Min())
     if solver is None and (found := conditioned.structure(unknown)) is not None:
-        return _read_off(*found, reduction)
+        return _read_off(conditioned, *found, reduction)
     solver = solver or default_solver(conditioned)
     options = dict(options or {})
     if (relaxed := solver.relax(conditioned, reduction or Min())) is not None:
@@ -84,11 +84,14 @@ def _look_up(energy: Energy, name: str, reduction: Reduction) -> Solution:
     return Solution(value, energies, exact, 1, {"table": table, "answer": answer})
 
 
-def _read_off(structure: Structure, batch: torch.Size, reduction: Reduction | None) -> Solution:
+def _read_off(energy: Energy, structure: Structure, batch: torch.Size, reduction: Reduction | None) -> Solution:
     """The answer of a recursion: a path, or the string that it spells."""
     reduction = reduction or structure.bound or Min()
     value, energies, share = structure.read(reduction)
     value, energies, share = (part.unflatten(0, batch) for part in (value, energies, share))
+    if isinstance(reduction, Sample):  # what is reduced is the free energy, not the energy of the draw
+        with torch.no_grad():
+            energies = energy.value(value)
     exact = torch.full(energies.shape, isinstance(reduction, (Min, KBest)), device=energies.device)
     return Solution(value, energies, exact & energies.isfinite(), 1, {"answer": share})
 
