@@ -1,5 +1,7 @@
 """What is particular to the string reader; that the system runs at all is tested with the gallery."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from PIL import Image
@@ -12,10 +14,12 @@ from lowland.systems.structured.digit_string import (
     accuracy,
     cells,
     data,
+    draw,
     observe,
     read_strings,
     runs,
     sharing,
+    tell,
 )
 
 SMALL = Config(images="digits", longest=3, width=112, judged=40, maps=(4, 6, 8))
@@ -99,3 +103,18 @@ def test_a_line_is_read_from_a_picture(tmp_path):
     Image.fromarray(torch.full((60, 150), 255, dtype=torch.uint8).numpy()).save(tmp_path / "blank.png")
     with pytest.raises(DataError, match="without ink"):
         observe([str(tmp_path / "blank.png")], SMALL)
+
+
+def test_the_answer_is_told_and_drawn_with_its_places():
+    energy, some = strings(2)
+    known = {"x": some["x"], "length": some["length"]}
+    solution = infer(energy.minimize("z"), "y", **known)
+    texts, drawings = tell(energy, known, solution), draw(energy, known, solution)
+    assert len(texts) == len(drawings) == 2
+    for text, y in zip(texts, solution.value, strict=True):
+        digits, _, places = text.partition("  at columns ")
+        assert digits == "".join(str(digit) for digit in y.tolist() if digit >= 0)
+        assert len(places.split()) == len(digits)
+    nothing = replace(solution, value=torch.full_like(solution.value, -1))
+    energy.prototypes.prototypes.data[1:] += 1e3
+    assert tell(energy, known, nothing) == ["no digits"] * 2

@@ -331,27 +331,30 @@ def _resized(images: Tensor, factor: float) -> Tensor:
     )
 
 
-def alignments(energy: DigitString, strings: Mapping[str, Tensor]) -> Figure:
+def alignments(energy: DigitString, strings: Mapping[str, Tensor], y: Tensor | None = None) -> Figure:
     """Images with the digits of the best path where they are, and the probabilities of labels below."""
     from ...report import house_style, panels
 
-    y = read_strings(energy, strings)
+    y = read_strings(energy, strings) if y is None else y
     path = infer(energy.given(x=strings["x"], length=strings["length"]), "z", y=y).value
     found, length = energy.frames(strings["x"], strings["length"])
-    figure, axes = panels(2 * len(y), 1, width=7.4, height=1.7 * len(y))
+    columns = STRIDE * int(length.max())
+    figure, axes = panels(2 * len(y), 1, width=max(3.0, min(7.4, 0.06 * columns)), height=2.2 * len(y))
     with house_style():
-        for row in range(len(y)):
+        for row, windows in enumerate(length.tolist()):
             above, below = axes[2 * row, 0], axes[2 * row + 1, 0]
-            windows = int(length[row])
-            above.imshow(strings["x"][row, :, : STRIDE * windows].numpy(), cmap="gray_r", vmin=0, vmax=1, aspect="auto")
+            place = {"extent": (0, STRIDE * windows, 1, 0), "vmin": 0, "vmax": 1, "aspect": "auto", "cmap": "gray_r"}
+            above.imshow(strings["x"][row, :, : STRIDE * windows].numpy(), **place)
             for label, first, last in runs(path[row]):
-                above.text(STRIDE * (first + last + 1) / 2, -2, str(label - 1), ha="center", fontsize=9)
+                above.text(STRIDE * (first + last + 1) / 2, -0.05, str(label - 1), ha="center", fontsize=9)
                 above.axvline(STRIDE * (first + last + 1) / 2, lw=0.6, alpha=0.6)
             shares = (-found[row, :windows]).softmax(-1).roll(-1, 1).T
-            below.imshow(shares.detach().numpy(), cmap="gray_r", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+            below.imshow(shares.detach().numpy(), interpolation="nearest", **place)
             above.set_axis_off()
             below.set_xticks([])
-            below.set_yticks([0, 5, 10], ["0", "5", "–"], fontsize=7)
+            below.set_yticks([0.5 / 11, 5.5 / 11, 10.5 / 11], ["0", "5", "–"], fontsize=7)
+            above.set_xlim(0, columns)
+            below.set_xlim(0, columns)
     return figure
 
 
@@ -410,6 +413,12 @@ def tell(energy: Any, values: Mapping[str, Tensor], solution: Any) -> list[str]:
     return texts
 
 
+def draw(energy: Any, values: Mapping[str, Tensor], solution: Any) -> list[Figure]:
+    """Each line with its alignment."""
+    rows = zip(values["x"].split(1), values["length"].split(1), solution.value.split(1), strict=True)
+    return [alignments(energy, {"x": x, "length": length}, y) for x, length, y in rows]
+
+
 register(
     System(
         name="digit_string",
@@ -429,6 +438,7 @@ register(
         main="reader",
         read=observe,
         tell=tell,
+        draw=draw,
         metrics=(
             Metric("string_accuracy", "higher", gate=95.0, gate_source="own", unit="%",
                    about="Strings of 2 to 8 touching digits of the test split, read without a mistake."),
