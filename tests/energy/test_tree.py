@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from lowland.energy import Entropy, FreeEnergy, KBest, Min, Sample, Tree
+from lowland.energy import Chain, Entropy, FreeEnergy, KBest, Min, Sample, Tree
 from lowland.errors import SpaceError
 from lowland.inference import infer
 from lowland.objectives import Hinge, MarginRescaling, NegativeLogLikelihood, Perceptron
@@ -163,6 +163,43 @@ def test_a_bush_and_a_pole():
     torch.testing.assert_close(again, best.energy, rtol=1e-5, atol=1e-3)
 
 
+def test_a_pole_is_a_chain():
+    chain, pole = Chain(40, 4, edges=True).double(), Tree(40, 4, edges=True).double()
+    chain.transition.data.normal_()
+    pole.pairwise = chain.transition
+    x, edges = torch.randn(3, 40, 4).double(), torch.randn(3, 39, 4, 4).double()
+    length = torch.tensor([40, 7, 1])
+    along = {"x": x, "length": length, "edges": edges}
+    upward = {
+        **along,
+        "edges": torch.nn.functional.pad(edges, (0, 0, 0, 0, 1, 0)),
+        "parents": (torch.arange(40) - 1).expand(3, -1),
+    }
+    for reduction in (Min(), FreeEnergy(0.6), KBest(5), Entropy(0.6)):
+        one, other = chain.structure("y", **along)[0], pole.structure("y", **upward)[0]
+        torch.testing.assert_close(other.share(reduction), one.share(reduction), atol=1e-9, rtol=0)
+
+
+def test_the_network_speaks_once():
+    calls = []
+    network = torch.nn.Linear(5, 3)
+    network.register_forward_hook(lambda *_: calls.append(1))
+    energy = Tree(4, 3, network, Real(4, 5))
+    known = {
+        "x": torch.randn(2, 4, 5),
+        "parents": torch.tensor([-1, 0, 0, 1]).expand(2, -1),
+        "length": torch.tensor([4, 3]),
+    }
+    y = torch.tensor([[0, 1, 2, 0], [2, 1, 0, -1]])
+    conditioned = energy.given(**known)
+    torch.testing.assert_close(conditioned(y=y), energy(**known, y=y))
+    before = len(calls)
+    conditioned(y=y), conditioned.minimize("y")(), infer(conditioned, "y")
+    assert len(calls) == before
+    conditioned(y=y).sum().backward()
+    assert network.weight.grad is not None and energy.pairwise.grad is not None
+
+
 def test_what_is_forbidden_costs_infinity_and_never_nan():
     energy, known, _, _ = problem(4, 2, 7, batch=2)
     known["length"][:] = 4
@@ -212,6 +249,8 @@ def test_mistakes_are_sentences():
         infer(energy, "y", **known, parents=torch.tensor([[-1, 2, 0]]))
     with pytest.raises(SpaceError, match="parents: wanted for each node an earlier one"):
         energy.minimize("y")(**known, parents=torch.tensor([[-1, 1, 0]]))
+    with pytest.raises(SpaceError, match="at least one node, got 0"):
+        Tree(0, 2)
     with pytest.raises(SpaceError, match="a network and the space of its input"):
         Tree(3, 2, torch.nn.Linear(2, 2))
     wrong = Tree(3, 2, torch.nn.Linear(2, 5), Real(3, 2))

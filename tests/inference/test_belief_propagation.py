@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from lowland.energy import FreeEnergy, Grid, Min, RandomField, Sample, Tree
+from lowland.energy import Chain, FreeEnergy, Grid, Min, RandomField, Sample, Tree
 from lowland.errors import DivergenceError, SpaceError, StructureError
 from lowland.inference import BeliefPropagation, default_solver, infer, solve
 from lowland.spaces import Labels, Real
@@ -54,19 +54,18 @@ def test_a_comb_is_exact(height, seed):
 
 
 def test_a_long_row_is_that_of_the_exact_recursion():
-    """200 pixels of 5 labels, where nothing can be listed: the recursion over trees is another way to the same numbers."""
+    """200 pixels of 5 labels, where nothing can be listed: the recursion over chains is another way to the same numbers."""
     torch.manual_seed(0)
     width, k = 200, 5
     unary, pairs = torch.randn(2, 1, width, k).double(), torch.randn(2, k, k).double()[:, None, None]
     energy = RandomField(unary, pairs)
-    tree = Tree(width, k).double()
-    tree.pairwise.data = pairs[1, 0, 0]
-    known = {"x": unary[:, 0], "parents": torch.arange(width) - 1, "length": torch.tensor([width, width])}
-    known["parents"] = known["parents"].expand(2, -1)
+    chain = Chain(width, k).double()
+    chain.transition.data = pairs[1, 0, 0]
+    known = {"x": unary[:, 0], "length": torch.tensor([width, width])}
     found = solve(BeliefPropagation(), BeliefPropagation().relax(energy, FreeEnergy(1.0)), tol=1e-11)
-    torch.testing.assert_close(found.energy, tree.marginalize("y", 1.0)(**known).detach(), atol=1e-9, rtol=0)
+    torch.testing.assert_close(found.energy, chain.marginalize("y", 1.0)(**known).detach(), atol=1e-9, rtol=0)
     assert found.converged.all() and found.steps <= width + 8
-    best, exact = infer(energy, "y", solver=BeliefPropagation()), infer(tree, "y", **known)
+    best, exact = infer(energy, "y", solver=BeliefPropagation()), infer(chain, "y", **known)
     assert (best.value[:, 0] == exact.value).all() and best.converged.all()
     torch.testing.assert_close(best.energy, exact.energy, atol=1e-9, rtol=0)
 

@@ -160,7 +160,7 @@ class Tree(Energy):
         pairwise: ``(K, K)``, a parameter: the energy of a parent's label (row) and that of its child (column), from 0.
 
     Raises:
-        SpaceError: If there is a network and no space for its input, or the other way round.
+        SpaceError: If there is no node, or a network and no space for its input, or the other way round.
     """
 
     #: A node without a label, or a label without a node, has energy +∞.
@@ -175,6 +175,8 @@ class Tree(Energy):
     ) -> None:
         if (network is None) != (x is None):
             raise SpaceError("Tree: wanted a network and the space of its input x, or neither, got one of them.")
+        if nodes < 1:
+            raise SpaceError(f"Tree: wanted at least one node, got {nodes}.")
         observed: dict[str, Space] = {"x": Real(nodes, states) if x is None else x}
         if edges:
             observed["edges"] = Real(nodes, states, states)
@@ -189,6 +191,18 @@ class Tree(Energy):
             raise SpaceError(f"Tree: wanted an energy for each node and label, {wanted}, got {tuple(unary.shape)}.")
         pairs = self.pairwise[None, None]
         return unary, pairs if edges is None else pairs + edges
+
+    def given(self, **observed: Any) -> Energy:
+        """With x known the network has nothing left to do: its energies are computed once."""
+        x = observed.get("x")
+        if not isinstance(x, Tensor) or isinstance(self.network, nn.Identity):
+            return super().given(**observed)
+        self.known(observed)
+        space, batch = self.spaces["x"], self.spaces["x"].batch_shape(x, "x")
+        unary = self.tables(x.reshape(batch.numel(), *space.shape))[0]
+        plain = Tree(unary.shape[1], unary.shape[2], edges="edges" in self.spaces)
+        plain.pairwise = self.pairwise
+        return plain.given(**{**observed, "x": unary.reshape(*batch, *unary.shape[1:])})
 
     def recursion(self, *names: str, other_than: Tensor | None = None, **rest: Any) -> Structure | None:
         if names != ("y",):
