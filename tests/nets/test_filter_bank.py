@@ -40,7 +40,7 @@ def test_padding_changes_nothing():
     padded = BANK(torch.nn.functional.pad(sound, (0, 1600)), length)
     frames = int(BANK.frames(length))
     assert alone.shape[2] == frames
-    torch.testing.assert_close(padded[..., : frames - 2], alone[..., : frames - 2], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(padded[..., :frames], alone, atol=1e-4, rtol=1e-4)
     assert padded[..., frames:].abs().max() == 0
 
 

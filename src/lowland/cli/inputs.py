@@ -18,7 +18,10 @@ def add_inputs(parser: Any, several: str = "*") -> None:
     """``RUN``, ``INPUT...`` and how to read them."""
     parser.add_argument("run", metavar="RUN", help="the folder of a run")
     parser.add_argument(
-        "inputs", metavar="INPUT", nargs=several, help="images, folders of them, .npy, .csv, or - for stdin"
+        "inputs",
+        metavar="INPUT",
+        nargs=several,
+        help="images, folders of them, recordings (.wav), .npy, .csv, or - for stdin",
     )
     parser.add_argument("--invert", action="store_true", help="exchange black and white (ink on paper)")
     parser.add_argument(

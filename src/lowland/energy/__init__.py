@@ -28,8 +28,10 @@ from .tabulated import Tabulated
 from .tree import Labelling, OtherLabelling, Tree
 from .trellis import Trellis
 from .variational import BetheFreeEnergy, FactorizedFreeEnergy, Relaxation
+from .word_models import WordModels
 
 __all__ = [
+    "WordModels",
     "Alignment",
     "Alignments",
     "FrameEnergies",

@@ -1,12 +1,18 @@
 """Architectures that energies are made of."""
 
+from .filter_bank import FilterBank
+from .glyph import GlyphNet
 from .lenet import LeNet5, ModernLeNet, PartialConvolution, ScaledTanh, TrainableSubsampling, digit_bitmaps
 from .lista import LISTA, LCoD
 from .mlp import mlp
 from .segment_recogniser import SegmentRecogniser
 from .space_displacement import SpaceDisplacementNet, multiply_adds
+from .time_delay import TimeDelayNet
 
 __all__ = [
+    "FilterBank",
+    "GlyphNet",
+    "TimeDelayNet",
     "LISTA",
     "LCoD",
     "LeNet5",

@@ -3,7 +3,7 @@
     mel(f) = 2595 log₁₀(1 + f / 700 Hz)
 
 Each band is a triangle over the power spectrum of a short window. The mean over the recording is taken off each band, and
-with it what microphone and loudness add; a regression over five frames gives the slope.
+with it what microphone and loudness add; a regression over five frames gives the slope, the sound before and after being its mean.
 
 Sources: Davis & Mermelstein, IEEE Trans. ASSP 28 (1980); Furui, IEEE Trans. ASSP 34 (1986), for the slopes.
 """
@@ -73,8 +73,9 @@ class FilterBank(nn.Module):
         there = torch.arange(energies.shape[2], device=x.device) < frames
         mean = (energies * there).sum(2, keepdim=True) / frames
         centred = (energies - mean) * there
-        ends = nn.functional.pad(centred, (2, 2), mode="replicate").flatten(0, 1).unsqueeze(1)
-        slopes = nn.functional.conv1d(ends, ends.new_tensor([[SLOPE]])).view_as(centred)
+        slopes = nn.functional.conv1d(
+            centred.flatten(0, 1).unsqueeze(1), centred.new_tensor([[SLOPE]]), padding=2
+        ).view_as(centred)
         return torch.cat([centred / SCALE, slopes], 1) * there
 
 
