@@ -2,7 +2,7 @@
 
 import torch
 
-from lowland.data import compose_lines, distort_lines, join_lines, splice_lines
+from lowland.data import compose_lines, distort_lines, join_lines, similar_rows, splice_lines
 
 
 def glyphs() -> tuple[torch.Tensor, torch.Tensor]:
@@ -80,3 +80,12 @@ def test_joined_lines_are_both():
     assert len(both.y) == 7 and torch.equal(both.widths, torch.cat([one.widths, two.widths]))
     rows = torch.arange(3, 7)
     assert torch.equal(both.at(rows).ink, two.at(torch.arange(4)).ink)
+
+
+def test_lines_of_a_step_have_about_the_same_width():
+    widths = torch.arange(100).flip(0)
+    rows = similar_rows(widths, 7, 8, torch.Generator().manual_seed(0))
+    assert rows.shape == (7, 8)
+    for step in rows:
+        assert len(step.unique()) == 8 and int(widths[step].max() - widths[step].min()) < 16
+    assert similar_rows(widths[:3], 2, 8, torch.Generator()).sort().values.tolist() == [[0, 1, 2]] * 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,11 @@ def run(arguments: list[str]) -> int:
         "--samples", type=int, metavar="N", help="this many answers to each question, drawn or from different starts"
     )
     parser.add_argument("--seed", type=int, default=0, help="begins the random starts (default: 0)")
-    parser.add_argument("--out", metavar="FOLDER", help="write pictures here instead of drawing them")
+    parser.add_argument(
+        "--out",
+        metavar="FOLDER",
+        help="write pictures here (default: on the terminal, or RUN/answers if they are drawings)",
+    )
     add_device(parser)
     options = parser.parse_args(arguments)
     from ..train import load
@@ -133,6 +138,9 @@ def _tell(
         else None
     )
     files = _write(values.reshape(-1, *picture), names, Path(options.out)) if picture and options.out else None
+    if model.system.draw and unknown == model.system.unknown:
+        drawings = model.system.draw(model.energy, known, solution)
+        files = _draw(drawings, names, Path(options.out or Path(options.run) / "answers"))
     lines = []
     for index, (name, energy) in enumerate(zip(names, energies, strict=True)):
         line: dict[str, Any] = {"input": name, "energy": energy, "converged": bool(solution.converged[index])}
@@ -142,8 +150,8 @@ def _tell(
             line[unknown] = values[index].tolist()
         if texts is not None:
             line["text"] = texts[index]
-        elif space.kind == "int" and values[index].ndim == 0:
-            line["text"] = model.labels[int(values[index])] if model.labels else str(int(values[index]))
+        elif space.kind == "int" and values[index].ndim <= 1:
+            line["text"] = " ".join(_names(values[index].reshape(-1).tolist(), model.labels))
         lines.append(line)
     if options.json:
         print(json.dumps(lines, ensure_ascii=False))
@@ -153,22 +161,41 @@ def _tell(
         print(f"{line['input']}: {answer}{'  ' if answer else ''}(energy {line['energy']:.5g})")
         if picture and files is None and texts is None:
             print(show.picture(values[index].reshape(picture)))
+        elif texts is not None and files is not None:
+            print(f"  drawn in {files[index]}")
         elif "text" not in line and files is None:
             print("  " + " ".join(show.number(number) for number in values[index].reshape(-1).tolist()))
+
+
+def _names(values: list[int], labels: Sequence[str]) -> list[str]:
+    """What a label or the symbols of a string are called; −1 is nothing."""
+    return [labels[value] if labels else str(value) for value in values if value >= 0]
 
 
 def _write(pictures: Tensor, names: list[str], folder: Path) -> list[Path]:
     """One PNG for each picture, ``(N, C, H, W)`` in [0, 1]."""
     from PIL import Image
 
+    images = []
+    for picture in pictures:
+        pixels = (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+        images.append(Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels))
+    return _save([lambda path, image=image: image.save(path, format="PNG") for image in images], names, folder)
+
+
+def _draw(figures: list[Any], names: list[str], folder: Path) -> list[Path]:
+    """One PNG for each figure."""
+    writers = [lambda path, figure=figure: figure.savefig(path, format="png", dpi=200) for figure in figures]
+    return _save(writers, names, folder)
+
+
+def _save(writers: list[Any], names: list[str], folder: Path) -> list[Path]:
+    """A file for each name, by a function that writes one."""
     from ..train.files import replace
 
     paths = []
-    for index, (picture, name) in enumerate(zip(pictures, names, strict=True)):
+    for index, (write, name) in enumerate(zip(writers, names, strict=True)):
         stem = "".join(c if c.isalnum() else "-" for c in Path(name).stem).strip("-") or "answer"
-        path = folder / f"{index:03d}-{stem}.png"
-        pixels = (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-        image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-        replace(path, lambda temporary, image=image: image.save(temporary, format="PNG"))
-        paths.append(path)
+        paths.append(folder / f"{index:03d}-{stem}.png")
+        replace(paths[-1], write)
     return paths

@@ -15,7 +15,7 @@ from .files import image_folder, read_images, read_table
 from .framing import frame_ink, frame_line
 from .generated import SOURCES, hidden_sources, spiral
 from .labelled import Labelled, labelled_images
-from .lines import Lines, compose_lines, distort_lines, gather_lines, join_lines, splice_lines
+from .lines import Lines, compose_lines, distort_lines, gather_lines, join_lines, similar_rows, splice_lines
 from .patches import Whitening, extract_patches, whiten_images
 from .registry import Row, dataset, datasets, describe, listing, load, verify
 from .segmentation import BAD, JUNK, UNNAMED, Cuts, cut_line, cut_lines, cut_recall, name_pieces
@@ -64,6 +64,7 @@ __all__ = [
     "Lines",
     "gather_lines",
     "join_lines",
+    "similar_rows",
     "compose_lines",
     "splice_lines",
     "distort_lines",

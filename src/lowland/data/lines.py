@@ -71,6 +71,22 @@ def join_lines(*parts: Lines) -> Lines:
     )  # fmt: skip
 
 
+def similar_rows(widths: Int[Tensor, " N"], steps: int, size: int, generator: Generator) -> Int[Tensor, "steps size"]:
+    """Which lines go into each step: drawn without repetition from twice as many of about the same width.
+
+    Args:
+        widths: Of all lines.
+        steps: How many steps there are.
+        size: How many lines a step has; all of them, if there are no more.
+        generator: Draws them.
+    """
+    size = min(size, len(widths))
+    window, order = min(2 * size, len(widths)), widths.argsort()
+    start = torch.randint(-size, len(widths) - window + size + 1, (steps, 1), generator=generator)
+    places = torch.rand(steps, window, generator=generator).argsort(1)[:, :size]
+    return order[start.clamp(0, len(widths) - window) + places]
+
+
 def compose_lines(
     glyphs: Float[Tensor, "G h w"], labels: Int[Tensor, " G"], y: Int[Tensor, "B L"], generator: Generator
 ) -> Lines:

@@ -20,6 +20,7 @@ from .log_partition import log_partition
 from .mean_field import MeanField
 from .proximal import FISTA, ISTA
 from .quality import Quality, how_good
+from .readings import Readings, readings
 from .solver import Info, Solution, Solver, solve
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "MeanField",
     "Newton",
     "Quality",
+    "Readings",
     "Solution",
     "Solver",
     "TorchOptimizer",
@@ -59,6 +61,7 @@ __all__ = [
     "minimiser",
     "noise_levels",
     "posterior",
+    "readings",
     "solve",
     "split_r_hat",
 ]

@@ -28,7 +28,7 @@ from .denoising import Denoising, MaskedPrediction, mend, walk_back
 from .dictionary import learn_dictionary
 from .embedding import ContrastivePairs, Triplet
 from .energy_loss import EnergyLoss
-from .error import error_rate
+from .error import error_rate, rejection_curve
 from .expectation_maximization import expectation_maximization
 from .guard import Guard
 from .info_nce import InfoNCE
@@ -92,6 +92,7 @@ __all__ = [
     "auroc",
     "boltzmann_sweep",
     "error_rate",
+    "rejection_curve",
     "expectation_maximization",
     "independent_components",
     "learn_dictionary",

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..energy import Energy
 from .objective import observed
@@ -35,3 +36,19 @@ def error_rate(energy: Energy, batch: Mapping[str, Any], name: str = "y", rows: 
         table = energy.table(name, **{other: value[some] for other, value in values.items()})
         wrong += int((table.argmin(-1) != right[some]).sum())
     return wrong / max(len(right), 1)
+
+
+def rejection_curve(right: Tensor, certainty: Tensor) -> tuple[Tensor, Tensor]:
+    """What is gained and lost as more answers are accepted, the surest first: the shares of all that are right and wrong.
+
+    Args:
+        right: ``(N,)`` bool: whether each answer is right.
+        certainty: ``(N,)``: how sure it is, in any units.
+
+    Returns:
+        ``(N + 1,)`` each, from none accepted to all; what is neither right nor wrong is rejected.
+    """
+    sorted_ = right[certainty.argsort(descending=True, stable=True)].to(certainty.dtype)
+    counts = torch.stack([sorted_, 1 - sorted_]).cumsum(1) / max(len(right), 1)
+    correct, wrong = torch.nn.functional.pad(counts, (1, 0))
+    return correct, wrong

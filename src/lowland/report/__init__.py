@@ -9,6 +9,7 @@ from .images import filters, images, mistakes
 from .landscape import landscape, landscapes
 from .page import write_report
 from .picture import Picture, Pictures, Table, table
+from .segmentations import CutLine, segmentations
 from .style import house_style, panels
 from .vector_field import vector_field
 
@@ -24,6 +25,8 @@ __all__ = [
     "images",
     "filters",
     "mistakes",
+    "segmentations",
+    "CutLine",
     "confusion",
     "curves",
     "lines",

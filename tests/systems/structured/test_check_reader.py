@@ -15,10 +15,8 @@ from lowland.systems.structured.check_reader import (
     WIDEST,
     CheckReader,
     Config,
-    _similar,
     draw,
     observe,
-    read,
     tell,
 )
 
@@ -73,20 +71,6 @@ def test_the_energy_of_a_string_sums_over_its_paths():
         torch.testing.assert_close(found.minimize("z")(y=string(*wanted)), mine.min()[None], atol=1e-4, rtol=1e-5)
 
 
-def test_readings_are_the_most_probable_strings():
-    reader = CheckReader(Fixed())
-    mass: dict[tuple[int, ...], float] = {}
-    for name, energy in paths(3, reader.recogniser):
-        mass[name] = mass.get(name, 0.0) + float(torch.tensor(-energy).exp())
-    best = max(mass, key=mass.__getitem__)
-    with torch.no_grad():
-        answers = read(reader, line(3), count=4)
-    assert answers.strings[0, 0].tolist() == string(*best)[0].tolist()
-    assert float(answers.probabilities[0, 0]) == pytest.approx(mass[best] / sum(mass.values()), rel=1e-4)
-    assert (answers.probabilities.diff() <= 0).all()
-    assert len({tuple(name) for name in answers.strings[0].tolist()}) == 4
-
-
 def test_training_through_the_graph_needs_no_boxes():
     reader = CheckReader(Fixed())
     loss = NegativeLogLikelihood("y")(reader.given(**line(4)).marginalize("z"), {"y": string(1, 2)})
@@ -100,14 +84,6 @@ def test_a_string_longer_than_the_lattice_is_impossible_and_never_nan():
     reader = CheckReader(Fixed())
     energy = reader.given(**line(2)).marginalize("z")(y=string(1, 2, 3))
     assert torch.isposinf(energy).all()
-
-
-def test_lines_of_a_step_have_about_the_same_width():
-    widths = torch.arange(100).flip(0)
-    rows = _similar(widths, 7, 8, torch.Generator().manual_seed(0))
-    assert rows.shape == (7, 8)
-    for step in rows:
-        assert len(step.unique()) == 8 and int(widths[step].max() - widths[step].min()) < 16
 
 
 def picture(tmp_path, width: int = 150, ink: bool = True) -> str:

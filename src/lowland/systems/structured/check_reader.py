@@ -34,11 +34,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import nll_loss, pad
 from torch.optim.lr_scheduler import OneCycleLR
@@ -60,11 +61,13 @@ from ...data import (
     load,
     name_pieces,
     read_fields,
+    similar_rows,
     splice_lines,
 )
-from ...energy import Acceptor, Energy, FreeEnergy, KBest, Min, PieceEnergies, Segments
+from ...energy import Acceptor, Energy, Min, PieceEnergies, Segments
+from ...inference import readings
 from ...nets import SegmentRecogniser
-from ...objectives import NegativeLogLikelihood
+from ...objectives import NegativeLogLikelihood, rejection_curve
 from ...spaces import Categorical, Real
 from ...system import Data, Metric, System, register
 from ...train import Player
@@ -88,11 +91,11 @@ class Config:
     """Single digits that strings are written with: mnist (with usps), or digits (embedded)."""
     folds: int = 5
     """Parts of the data; each is read by a reader that was trained on the others."""
-    glyph_steps: int = 200
+    glyph_steps: int = 150
     """Steps on written strings, once for all folds."""
-    character_steps: int = 200
+    character_steps: int = 150
     """Steps on characters, each fold."""
-    whole_steps: int = 400
+    whole_steps: int = 320
     """Steps through the graph, each fold."""
     batch_size: int = 32
     """Lines a step."""
@@ -195,10 +198,10 @@ def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
         changed = partial(_changed, known, data, config)
         trainer.once(f"start {fold}", partial(_copy, model["glyphs"], characters))
         if data.extra["marked"]:
-            rows = _similar(known.widths, config.character_steps, config.batch_size, generator)
+            rows = similar_rows(known.widths, config.character_steps, config.batch_size, generator)
             _fit(trainer, f"characters {fold}", characters, _characters, {"rows": rows}, changed, config.rate, config)
         trainer.once(f"go on {fold}", partial(_copy, characters, whole))
-        rows = _similar(known.widths, config.whole_steps, config.batch_size, generator)
+        rows = similar_rows(known.widths, config.whole_steps, config.batch_size, generator)
         _fit(trainer, f"whole {fold}", whole, _strings, {"rows": rows}, changed, config.rate / 2, config)
 
 
@@ -220,14 +223,6 @@ def _copy(source: CheckReader, target: CheckReader) -> None:
 
 def _lines(data: Data) -> Lines:
     return Lines(**{name: data.train[name] for name in Lines._fields})
-
-
-def _similar(widths: Tensor, steps: int, size: int, generator: torch.Generator) -> Int[Tensor, "steps size"]:
-    """Rows of lines for each step: drawn from twice as many of about the same width."""
-    window, order = min(2 * size, len(widths)), widths.argsort()
-    start = torch.randint(-size, len(widths) - window + size + 1, (steps, 1), generator=generator)
-    places = torch.rand(steps, window, generator=generator).argsort(1)[:, :size]
-    return order[start.clamp(0, len(widths) - window) + places]
 
 
 def _written(
@@ -280,41 +275,12 @@ def _characters(energy: CheckReader, batch: Mapping[str, Tensor]) -> Tensor:
 def _strings(energy: CheckReader, batch: Mapping[str, Tensor]) -> Any:
     """Discriminative forward training: F(x, y) − F(x), through the graph."""
     possible = (batch["y"] >= 0).sum(1) <= batch["length"]
-    line = {name: batch[name][possible] for name in ("x", "cuts", "length")}
-    return NegativeLogLikelihood("y")(energy.given(**line).marginalize("z"), {"y": batch["y"][possible]})
+    batch = {name: value[possible] for name, value in batch.items()}
+    return NegativeLogLikelihood("y")(_given(energy, batch).marginalize("z"), batch)
 
 
-class Answers(NamedTuple):
-    """What a reader makes of lines: the best two strings, by probability, and the probabilities."""
-
-    strings: Tensor  # (B, 2, POSITIONS)
-    probabilities: Tensor  # (B, 2)
-
-
-def read(energy: CheckReader, line: Mapping[str, Tensor], count: int = 2) -> Answers:
-    """The strings of the best path and of the best one that spells something else, each with all paths that spell it.
-
-    Args:
-        energy: The reader.
-        line: ``x``, ``cuts`` and ``length``.
-        count: How many strings; more than two are taken from the best 8 · count paths.
-    """
-    found = energy.given(**{name: line[name] for name in ("x", "cuts", "length")})
-    everything = found.structure("y", "z")[0]  # type: ignore[index]
-    if count == 2:
-        first = everything.read(Min())[0]
-        second = found.structure("y", "z", other_than=first)[0].read(Min())[0]  # type: ignore[index]
-        strings = torch.stack([first, second], 1)
-    else:
-        strings = everything.read(KBest(8 * count))[0]
-    energies = found.marginalize("z")(y=strings.transpose(0, 1)).T
-    probabilities = (everything.reduce(FreeEnergy(1.0))[:, None] - energies).exp()
-    same = (strings[:, :, None] == strings[:, None]).all(-1).tril(-1).any(-1)
-    order = probabilities.masked_fill(same, -1.0).argsort(1, descending=True)[:, :count]
-    return Answers(
-        strings.gather(1, order[..., None].expand(-1, -1, POSITIONS)),
-        probabilities.masked_fill(same, 0).gather(1, order),
-    )
+def _given(energy: CheckReader, line: Mapping[str, Tensor]) -> Energy:
+    return energy.given(**{name: line[name] for name in ("x", "cuts", "length")})
 
 
 class Judged(NamedTuple):
@@ -322,27 +288,20 @@ class Judged(NamedTuple):
 
     right: Tensor  # (N,) bool
     probability: Tensor  # (N,): of the answer
-    answer: Tensor  # (N, POSITIONS)
 
 
 def _judge(model: Any, config: Config, data: Data, stage: str) -> Judged:
     """Every line read by the reader that was not trained on it."""
     lines, count = _lines(data), len(data.train["y"])
-    judged = Judged(torch.zeros(count, dtype=torch.bool), torch.zeros(count), torch.full((count, POSITIONS), -1))
+    judged = Judged(torch.zeros(count, dtype=torch.bool), torch.zeros(count))
     for fold in range(config.folds):
         rows = (data.train["fold"] == fold).nonzero()[:, 0]
         for chunk in rows[lines.widths[rows].argsort()].split(CHUNK):
             seen = _observed(lines.at(chunk))
-            answers = read(model[f"{stage}_{fold}"], seen)
-            judged.answer[chunk], judged.probability[chunk] = answers.strings[:, 0], answers.probabilities[:, 0]
-            judged.right[chunk] = (answers.strings[:, 0] == seen["y"]).all(1)
+            found = readings(_given(model[f"{stage}_{fold}"], seen))
+            judged.probability[chunk] = found.probabilities[:, 0]
+            judged.right[chunk] = (found.strings[:, 0] == seen["y"]).all(1)
     return judged
-
-
-def _curve(judged: Judged) -> tuple[Tensor, Tensor]:
-    """Per cent read rightly and wrongly, if one line more is accepted at a time, the surest first."""
-    right = judged.right[judged.probability.argsort(descending=True, stable=True)].float()
-    return 100 * right.cumsum(0) / len(right), 100 * (1 - right).cumsum(0) / len(right)
 
 
 def _by_fold(judged: Judged, data: Data, config: Config) -> Tensor:
@@ -354,10 +313,10 @@ def evaluate(model: Any, config: Config, data: Data) -> dict[str, float]:
     figures: dict[str, float] = {}
     for stage in ("characters", "whole"):
         judged = _judge(model, config, data, stage)
-        right, wrong = _curve(judged)
+        right, wrong = rejection_curve(judged.right, judged.probability)
         figures[f"{stage}_accuracy"] = 100 * float(judged.right.float().mean())
         figures[f"{stage}_spread"] = float(_by_fold(judged, data, config).std())
-        figures[f"{stage}_correct_at_1_error"] = float(right[wrong <= 1].max()) if bool((wrong <= 1).any()) else 0.0
+        figures[f"{stage}_correct_at_1_error"] = 100 * float(right[wrong <= 0.01].max())
     figures["gain"] = figures["whole_accuracy"] - figures["characters_accuracy"]
     cuts = cut_lines(lines.strokes, lines.widths, POSITIONS, LEAST)
     figures["cut_recall"] = (
@@ -369,11 +328,9 @@ def evaluate(model: Any, config: Config, data: Data) -> dict[str, float]:
 def _speed(energy: CheckReader, lines: Lines) -> dict[str, float]:
     """Lines a second: the best path of composed lattices alone, and everything from normalised field to answer and confidence."""
     batch = lines.at(torch.arange(min(CHUNK, len(lines.y))))
-    structure = energy.given(**{name: value for name, value in _observed(batch).items() if name != "y"}).structure(
-        "y", "z"
-    )[0]  # type: ignore[index]
+    structure = _given(energy, _observed(batch)).structure("y", "z")[0]  # type: ignore[index]
     seconds = []
-    for work in (lambda: structure.read(Min()), lambda: read(energy, _observed(batch))):
+    for work in (lambda: structure.read(Min()), lambda: readings(_given(energy, _observed(batch)))):
         work()
         start = time.perf_counter()
         work()
@@ -386,7 +343,7 @@ def _speed(energy: CheckReader, lines: Lines) -> dict[str, float]:
 
 def tell(energy: Any, values: Mapping[str, Tensor], solution: Any) -> list[str]:
     """The amount, how sure the reader is of it, and what else it might be."""
-    answers = read(energy, values, count=4)
+    answers = readings(_given(energy, values), count=4)
     return [
         f"{_text(strings[0])}  confidence {sure[0]:.3f}, rejected: "
         + ", ".join(
@@ -412,42 +369,28 @@ def observe(paths: list[str], config: Config) -> dict[str, Tensor]:
 
 def draw(energy: CheckReader, values: Mapping[str, Tensor], solution: Any) -> list[Figure]:
     """The cuts on each line, and the pieces of the best path with their digits."""
-    from ...report import panels
+    from ...report import segmentations
 
-    drawn = []
-    for place in range(len(values["x"])):
-        line = {name: values[name][place : place + 1] for name in ("x", "cuts", "length")}
-        figure, axes = panels(1, 1, width=max(3.0, float(line["cuts"].max()) / 28), height=2.0)
-        _show(axes[0, 0], energy, line)
-        drawn.append(figure)
-    return drawn
+    return [
+        segmentations(
+            [_drawn(energy, {name: value[row : row + 1] for name, value in values.items()})], columns=1, width=5.0
+        )
+        for row in range(len(values["x"]))
+    ]
 
 
-def _show(axis: Any, energy: CheckReader, line: Mapping[str, Tensor], wanted: str = "") -> None:
-    """One line with its cuts in blue and the pieces of the best path shaded."""
-    answers = read(energy, line)
-    found = energy.given(**{name: line[name] for name in ("x", "cuts", "length")})
-    path = found.structure("z", y=answers.strings[:, 0])[0].read(Min())[0][0]  # type: ignore[index]
+def _drawn(energy: CheckReader, line: Mapping[str, Tensor], wanted: str = "") -> Any:
+    """One line, its cuts, and the best path that spells its answer."""
+    from ...report import CutLine
+
+    found = _given(energy, line)
+    answer = readings(found)
+    path = found.structure("z", y=answer.strings[:, 0])[0].read(Min())[0][0].tolist()  # type: ignore[index]
+    ends = [end for end, label in enumerate(path, 1) if label >= 0]
+    pieces = [(first, last, str(path[last - 1])) for first, last in pairwise([0, *ends]) if path[last - 1] != JUNK]
     cuts = line["cuts"][0, : int(line["length"][0]) + 1].tolist()
-    axis.imshow(
-        (1 - line["x"][0, :, : int(cuts[-1])].clamp(0, 1)).numpy(),
-        cmap="gray",
-        vmin=0,
-        vmax=1,
-        extent=(0, cuts[-1], LINE_HEIGHT, 0),
-    )
-    axis.vlines(cuts, 0, LINE_HEIGHT, color="tab:blue", linewidth=0.4)
-    begin = 0
-    for end, label in enumerate(path.tolist(), 1):
-        if label < 0:
-            continue
-        if label != JUNK:
-            axis.axvspan(cuts[begin], cuts[end], ymin=0.02, ymax=0.98, alpha=0.18, color="tab:orange")
-            axis.text((cuts[begin] + cuts[end]) / 2, -1, str(label), ha="center", va="bottom", fontsize=9)
-        begin = end
-    axis.set_axis_off()
-    verdict = f"{_text(answers.strings[0, 0])}  p = {float(answers.probabilities[0, 0]):.3f}"
-    axis.text(0, LINE_HEIGHT + 1, verdict + (f"   (labelled {wanted})" if wanted else ""), va="top", fontsize=7)
+    caption = f"{_text(answer.strings[0, 0])}, p = {float(answer.probabilities[0, 0]):.3f}"
+    return CutLine(line["x"][0, :, : int(cuts[-1])], cuts, pieces, caption + (f"; labelled {wanted}" if wanted else ""))
 
 
 def figures(model: Any, config: Config, data: Data) -> list[Any]:
@@ -455,7 +398,7 @@ def figures(model: Any, config: Config, data: Data) -> list[Any]:
     from ...report import lines as chart
 
     judged = {stage: _judge(model, config, data, stage) for stage in ("characters", "whole")}
-    curves = {stage: _curve(found) for stage, found in judged.items()}
+    curves = {stage: rejection_curve(*found) for stage, found in judged.items()}
     names = {"characters": "characters only", "whole": "trained through the graph"}
     folds = {f"{names[stage]}, fold {fold}": float(value) for stage, found in judged.items()
              for fold, value in enumerate(_by_fold(found, data, config))}  # fmt: skip
@@ -478,15 +421,10 @@ def figures(model: Any, config: Config, data: Data) -> list[Any]:
 
 
 def _gallery(energy: CheckReader, data: Data, rows: Tensor) -> Figure:
-    from ...report import panels
+    from ...report import segmentations
 
-    figure, axes = panels(max(1, -(-len(rows) // 3)), 3, width=7.4, height=1.1 * max(1, -(-len(rows) // 3)))
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, row in zip(axes.flat, rows, strict=False):
-        seen = _observed(_lines(data).at(row[None]))
-        _show(axis, energy, seen, _text(seen["y"][0]))
-    return figure
+    seen = [_observed(_lines(data).at(row[None])) for row in rows]
+    return segmentations([_drawn(energy, line, _text(line["y"][0])) for line in seen])
 
 
 register(
