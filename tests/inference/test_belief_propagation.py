@@ -8,7 +8,7 @@ from torch import nn
 
 from lowland.energy import Chain, FreeEnergy, Grid, Min, RandomField, Sample, Tree
 from lowland.errors import DivergenceError, SpaceError, StructureError
-from lowland.inference import BeliefPropagation, default_solver, infer, solve
+from lowland.inference import BeliefPropagation, default_solver, how_good, infer, solve
 from lowland.spaces import Labels, Real
 
 
@@ -124,6 +124,12 @@ def test_the_best_labels_of_a_random_field():
     likely = infer(energy, "y", solver=BeliefPropagation(), reduction=FreeEnergy(2.0))
     assert set(likely.info) == {"residual", "free_energy", "answer"}
     torch.testing.assert_close(likely.info["answer"].sum(-1), torch.ones(3, 3, 3, dtype=torch.float64))
+
+
+def test_it_can_be_compared_with_the_list():
+    energy = field(3, 3, 2, 5)
+    quality = how_good(energy, "y", BeliefPropagation(0.5), options={"tol": 1e-8})
+    assert quality.found == 1 and (quality.gap.abs() < 1e-9).all()
 
 
 def test_a_large_image_is_labelled_without_being_told_how():

@@ -7,7 +7,7 @@ R is the reduction: `FreeEnergy(β)` gives the above, and `Min` their limits β 
 gradient with respect to the energies of labels, the messages held fixed, is the beliefs.
 
 Sources: Wainwright & Jordan, Graphical Models, Exponential Families, and Variational Inference (2008), sections 4.1 and 5.3;
-Yedidia, Freeman & Weiss, Constructing Free-Energy Approximations, IEEE Trans. IT 51 (2005), section V.
+Yedidia, Freeman & Weiss, Constructing Free-Energy Approximations, IEEE Trans. IT 51 (2005).
 """
 
 from __future__ import annotations
@@ -99,16 +99,12 @@ class FactorizedFreeEnergy(Relaxation):
         return value
 
     def sweep(self, mean_field: Tensor) -> tuple[Tensor, Tensor]:
-        """The free energy ``(*B)`` at a mean field, and the mean field that its beliefs make."""
         q = self.beliefs(mean_field)
         sent = (self.outgoing @ q[..., None, :, :, :, None]).squeeze(-1)
         made = self.field.unary + self.field.arrive(sent).sum(-4)
         mean = 0.5 * (_mean(q, self.field.unary) + _mean(q, made))
         entropy = self.reduction(mean_field) - _mean(q, mean_field)
         return (mean + entropy).sum((-2, -1)), made
-
-    def guess(self, name: str) -> Tensor | None:
-        return self.field.unary.expand(*self.batch_shape, *self.space.shape).clone()
 
 
 class BetheFreeEnergy(Relaxation):
@@ -121,10 +117,7 @@ class BetheFreeEnergy(Relaxation):
         return self.field.unary + torch.where(self.field.inside, value, 0.0).sum(-4)
 
     def sweep(self, messages: Tensor) -> tuple[Tensor, Tensor]:
-        """The free energy ``(*B)`` at the messages, and what each pixel tells its neighbours next.
-
-        Messages are only compared with each other, so they are shifted to reduce to zero.
-        """
+        # messages are only compared with each other, so what is said next is shifted to reduce to zero
         told = torch.where(self.field.inside, messages, 0.0)
         above, below, left, right = told.unbind(-4)
         vertical, horizontal = above + below, left + right

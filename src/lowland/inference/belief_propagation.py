@@ -5,7 +5,10 @@
 R is `FreeEnergy(β)` (sum–product) or `Min` (min–sum, also called max–product), all pixels at once.
 
 Sources: Pearl, Probabilistic Reasoning in Intelligent Systems (1988), chapter 4; with loops, Murphy, Weiss & Jordan, Loopy
-Belief Propagation for Approximate Inference, UAI (1999), section 4 for damping; Yedidia, Freeman & Weiss, IEEE Trans. IT 51 (2005).
+Belief Propagation for Approximate Inference, UAI (1999); Yedidia, Freeman & Weiss, IEEE Trans. IT 51 (2005).
+Expect: on 50 images of 3 × 3 pixels and 2 labels, energies of labels and of pairs drawn from N(0, 1), β = 1: the free energy off by
+0.005 on average and 0.04 at worst (mean field: 0.32 and 0.73), a belief by 0.024 at worst (0.44); the best labels found in 50 (33).
+Known failure: pairs of mixed sign and several times as strong as the pixels: messages swing, half damped too.
 """
 
 from __future__ import annotations
