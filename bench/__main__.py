@@ -19,7 +19,10 @@ from typing import Any
 
 FOLDER = Path(__file__).parent
 RESULTS, PAGE = FOLDER / "results.json", FOLDER.parent / "docs" / "bench.md"
-PEERS = ("scikit-learn", "faiss-cpu", "spams-bin", "torchebm", "ebmkit", "lightning")
+PEERS = (
+    *("scikit-learn", "faiss-cpu", "spams-bin", "torchebm", "ebmkit", "lightning"),
+    *("torch-struct", "hmmlearn", "pomegranate", "dynamax", "jax"),
+)
 COLUMNS = ("what", "ours", "peer", "times", "target", "met", "value")
 
 

@@ -36,7 +36,7 @@ class Chain(Energy):
         x: Space of the input of the network.
         edges: Whether the energies of single steps are observed too, ``(T − 1, K, K)``; they are added to `transition`.
         checkpoint: Steps between the sums that are kept for the gradient of a free energy, see `Trellis`; 0 keeps all. About
-            √(T/2) needs the least memory, for one more forward pass.
+            √T / 2 needs the least memory, for one more forward pass.
 
     Attributes:
         initial: ``(K,)``, a parameter: the energy of beginning in a state, from 0.

@@ -3,14 +3,15 @@
     α_t = (α_{t−1} W) ∘ u_t / c_t        W = exp(−βE_transition),  u_t = exp(−βE_t)
     b_{t−1} = W (u_t ∘ b_t / c_t)        posterior of a state: α_t ∘ b_t
 
-Each u_t is divided by its largest entry and W by its largest, and every few steps α by its sum c_t, so that nothing leaves the
-range of the dtype; what was divided out is summed in double precision. If the transition energies span ρ nats, a weight that
+Each u_t is divided by its largest entry, W by its largest, and every few steps by the sum c_t of the α before, so that nothing
+leaves the range of the dtype; what was divided out is summed in double precision. If the transition energies span ρ nats, a weight that
 underflows can stand for a share of exp(−range + (r + 1) ρ) at most, r being the steps between two divisions: r is chosen to
 make that nothing. Where it can't be (ρ is large, or transitions are forbidden) the pass is checked: a sample that has a
 reachable state of too little weight is reported as lost, for a recursion over logarithms to do.
 
-Memory: 2 T·N·K numbers beyond the energies, or (2 C + T/C)·N·K with a checkpoint every C steps, for one more forward pass;
-C = √(T/2) is least. K² per step where transitions differ from step to step.
+A stretch of steps is done at a time, few enough to stay in the cache. Memory beyond the energies and their gradient: 2 T·N·K numbers,
+or (4 C + T/C)·N·K with a checkpoint every C steps, for one more forward pass; C = √T / 2 is least. K² for each step of a stretch
+where transitions differ from step to step. Without a gradient: a stretch.
 
 Source: Rabiner, Proc. IEEE 77 (1989), section V.A, for the scaling.
 """
@@ -28,6 +29,8 @@ from torch import Tensor
 _LONGEST = 16
 #: Nats below which a share is nothing: 1e-11.
 _NOTHING = 25.0
+#: Memory of the α of one stretch, in bytes, and its steps at least.
+_BYTES, _FEWEST = 400_000, 16
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class ScaledScan(torch.autograd.Function):
     """Free energy of all paths of a chain, and which samples were lost to underflow: ``(N,)`` and ``(N,)`` bool.
 
     Called with ``initial (K) | (N, K)``, ``transition (K, K) | (N, T − 1, K, K)``, ``unary (N, T, K)``, ``lengths (N) | None``,
-    ``beta`` and the steps between checkpoints (0: none). Differentiable once.
+    ``beta``, the steps between checkpoints (0: none) and whether there is to be a gradient. Differentiable once.
     """
 
     @staticmethod
@@ -75,12 +78,14 @@ class ScaledScan(torch.autograd.Function):
         lengths: Tensor | None,
         beta: float,
         checkpoint: int,
+        slope: bool,
     ) -> tuple[Tensor, Tensor]:
         count, positions, states = unary.shape
         nats = span(transition) * beta
         every = stride(nats, states, unary.dtype)
         ctx.checked, ctx.every, ctx.beta = every == 0, max(every, 1), beta
-        ctx.stretch = checkpoint or positions
+        ctx.stretch = min(positions, checkpoint or max(_FEWEST, _BYTES // max(1, unary[:, 0].nbytes)))
+        keep = slope and not checkpoint
         ctx.save_for_backward(initial, transition, unary, lengths)
         ctx.shared = _Transitions.of(transition, beta) if transition.ndim == 2 else None
         ctx.kept, ctx.scales = [], []
@@ -96,7 +101,12 @@ class ScaledScan(torch.autograd.Function):
             offset -= beta * lowest.sum(0, dtype=torch.float64)
             offset -= beta * _taken(moves, lengths, start, stop, count)
             if scales:
-                offset += torch.stack(scales).squeeze(-1).double().log().sum(0)
+                logarithms = torch.stack(scales).squeeze(-1).double().log()
+                if lengths is not None:
+                    first = -(-max(start, 1) // ctx.every)
+                    place = ctx.every * torch.arange(first, first + len(scales), device=unary.device)
+                    logarithms.masked_fill_(place[:, None] >= lengths, 0.0)
+                offset += logarithms.sum(0)
             if ctx.checked:
                 lost |= _lost(alphas, alpha, transition, initial, unary, lengths, start, stop)
             if lengths is None:
@@ -105,9 +115,9 @@ class ScaledScan(torch.autograd.Function):
                 ends = (lengths > start) & (lengths <= stop)
                 last = (lengths - 1 - start).clamp(0, stop - start - 1)
                 total = torch.where(ends, alphas[last, torch.arange(count, device=unary.device)].sum(-1), total)
-            ctx.kept.append((weights, alphas) if ctx.stretch >= positions else alpha)
+            ctx.kept.append((alpha, weights, alphas) if keep else alpha)
             ctx.scales.append(scales)
-            alpha = alphas[-1].clone() if ctx.stretch < positions else alphas[-1]
+            alpha = alphas[-1] if keep else alphas[-1].clone()
         ctx.total, ctx.lost = total, lost
         ctx.mark_non_differentiable(lost)
         free = -(total.double().log() + offset) / beta
@@ -131,9 +141,8 @@ class ScaledScan(torch.autograd.Function):
             start = part * ctx.stretch
             stop = min(start + ctx.stretch, positions)
             moves = ctx.shared or _moves(transition, ctx.beta, start, stop)
-            before = None
-            if ctx.stretch >= positions:
-                weights, alphas = ctx.kept[0]
+            if isinstance(ctx.kept[part], tuple):
+                before, weights, alphas = ctx.kept[part]
             else:
                 before = ctx.kept[part]
                 weights, _ = _emissions(initial, unary, lengths, ctx.beta, start, stop)
@@ -158,7 +167,7 @@ class ScaledScan(torch.autograd.Function):
                 _count(moved, alphas, before, flows, moves, start, stop)
         if moved is not None and ctx.shared is not None:
             moved *= ctx.shared.weights
-        return begun, moved, slope, None, None, None
+        return begun, moved, slope, None, None, None, None
 
 
 def forward_weights(
@@ -223,28 +232,30 @@ def _forward(
     """The α of a stretch; its weights are divided by the sums in place. Sums known from a first pass are used again."""
     alphas, found = torch.empty_like(weights), []
     rows, steps, outs = weights.unbind(), _steps(moves), alphas.unbind()
-    shift = 1 if start == 0 else 0
-    for i, (row, out) in enumerate(zip(rows, outs, strict=True)):
-        divides = (start + i + 1) % every == 0
-        if divides and scales is not None:
-            row.div_(scales[len(found)])
-            found.append(scales[len(found)])
-        if before is None:
-            out.copy_(row)
+    first = 0
+    if before is None:
+        before, first = outs[0].copy_(rows[0]), 1
+    stop, shared, product = start + len(rows), moves.weights, torch.mm
+    here, tiny = start + first, torch.finfo(weights.dtype).tiny
+    begun = -(-here // every)  # how many divisions came before
+    while here < stop:
+        if here % every == 0:
+            if scales is None:
+                found.append(before.sum(-1, keepdim=True).clamp_min_(tiny))
+            rows[here - start].div_((found if scales is None else scales)[here // every - begun])
+        there = min((here // every + 1) * every, stop)
+        inside = slice(here - start, there - start)
+        if steps is None:
+            for row, out in zip(rows[inside], outs[inside], strict=True):
+                product(before, shared, out=out)
+                before = out.mul_(row)
         else:
-            if steps is None:
-                torch.mm(before, moves.weights, out=out)
-            else:
-                torch.bmm(before[:, None], steps[i - shift], out=out[:, None])
-            out.mul_(row)
-        if divides and scales is None:
-            scale = out.sum(-1, keepdim=True)
-            scale += scale == 0
-            out.div_(scale)
-            row.div_(scale)
-            found.append(scale)
-        before = out
-    return alphas, found
+            each = steps[here - start - first : there - start - first]
+            for row, out, step in zip(rows[inside], outs[inside], each, strict=True):
+                torch.bmm(before[:, None], step, out=out[:, None])
+                before = out.mul_(row)
+        here = there
+    return alphas, found if scales is None else scales
 
 
 def _backward(

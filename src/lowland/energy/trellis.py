@@ -5,7 +5,7 @@ draw is read off the forward pass; every other reduction, and the samples whose 
 recursion that all paths share.
 
 Memory, in numbers beyond the energies: T·N·K for the lowest path, 2 T·N·K for the free energy or a draw (with a checkpoint every C
-steps (2 C + T/C)·N·K for the free energy), T·N·K·w in double precision for the others, w being the width of the reduction.
+steps (4 C + T/C)·N·K for the free energy), T·N·K·w in double precision for the others, w being the width of the reduction.
 
 Source: Rabiner, Proc. IEEE 77 (1989), sections III and V; for draws, Frühwirth-Schnatter, Journal of Time Series Analysis 15
 (1994).
@@ -25,9 +25,6 @@ from .reduction import FreeEnergy, Min, Reduction, Sample
 from .scan import ScaledScan, forward_weights
 from .structure import Level, Structure, reduce_paths
 from .viterbi import lowest_path, trace
-
-#: Steps of a free energy without a gradient that are done at once: few enough to stay in the cache.
-_STRETCH = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,8 +127,7 @@ class Trellis(Structure):
     def _free_energy(self, reduction: FreeEnergy) -> Tensor:
         tensors = (self.initial, self.transition, self.potentials)
         slope = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-        stretch = self.checkpoint if slope else _STRETCH
-        free, lost = ScaledScan.apply(*tensors, self.lengths, float(reduction.beta), stretch)
+        free, lost = ScaledScan.apply(*tensors, self.lengths, float(reduction.beta), self.checkpoint, slope)
         if not bool(lost.any()):
             return free
         rows = lost.nonzero()[:, 0]
