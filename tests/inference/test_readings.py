@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lowland.energy import NetworkTable, PieceEnergies
-from lowland.errors import StructureError
+from lowland.errors import VariableError
 from lowland.inference import readings
 
 
@@ -41,5 +41,5 @@ def test_the_most_probable_strings_come_first(count):
 
 
 def test_an_energy_of_labels_has_no_strings():
-    with pytest.raises(StructureError, match="no energy of strings"):
+    with pytest.raises(VariableError, match="unknown: z"):
         readings(NetworkTable.example().given(x=torch.zeros(1, 5)))

@@ -69,8 +69,7 @@ def normalise_field(picture: Float[Tensor, "H W"], name: str = "picture") -> Fie
     Raises:
         DataError: There is no ink in it.
     """
-    from scipy import ndimage
-
+    ndimage = _ndimage()
     grey = picture.numpy().astype(np.float32)
     ink = _ink(grey, name)
     strokes = _without_dust(ink, name)
@@ -99,8 +98,7 @@ def normalise_field(picture: Float[Tensor, "H W"], name: str = "picture") -> Fie
 
 def _ink(grey: Any, name: str) -> Any:
     """How much darker than the ground, 1 for the darkest strokes."""
-    from scipy import ndimage
-
+    ndimage = _ndimage()
     ground = ndimage.grey_closing(ndimage.gaussian_filter(grey, 0.7), size=(15, 15))
     darker = np.clip(ndimage.gaussian_filter(ground, 6) - grey, 0, None)
     if darker.max() < 0.05:
@@ -110,8 +108,7 @@ def _ink(grey: Any, name: str) -> Any:
 
 def _without_dust(ink: Any, name: str) -> Any:
     """Where strokes are: above Otsu's threshold, in connected pieces of some size."""
-    from scipy import ndimage
-
+    ndimage = _ndimage()
     smooth = ndimage.gaussian_filter(ink, 0.6)
     labels, count = ndimage.label(smooth > max(_threshold(smooth), 0.25), np.ones((3, 3)))
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
@@ -133,8 +130,7 @@ def _threshold(values: Any) -> float:
 
 def _rules(strokes: Any) -> Any:
     """Thin horizontal strokes that are longer than any digit."""
-    from scipy import ndimage
-
+    ndimage = _ndimage()
     long = ndimage.binary_opening(strokes, np.ones((1, max(25, int(0.3 * strokes.shape[1])))))
     return long & ~ndimage.binary_opening(long, np.ones((6, 1)))
 
@@ -152,11 +148,17 @@ def _slant(strokes: Any) -> float:
 
 def _line(strokes: Any) -> tuple[float, float]:
     """Top and bottom of the line: of its tall pieces."""
-    from scipy import ndimage
-
+    ndimage = _ndimage()
     found = ndimage.find_objects(ndimage.label(strokes, np.ones((3, 3)))[0])
     tallest = max(rows.stop - rows.start for rows, _ in found)
     tall = [rows for rows, _ in found if rows.stop - rows.start >= tallest / 2]
     top = float(np.percentile([rows.start for rows in tall], 30))
     bottom = float(np.percentile([rows.stop for rows in tall], 70))
     return top, max(bottom, top + 4)
+
+
+def _ndimage() -> Any:
+    """SciPy's part for images, loaded when it is needed; what its functions return depends on values, so its types are left open."""
+    from scipy import ndimage
+
+    return ndimage

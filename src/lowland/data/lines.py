@@ -223,7 +223,8 @@ def splice_lines(lines: Lines, rows: Int[Tensor, " B"], share: float, generator:
     y = torch.where(new, wanted, lines.y[rows])
     moved = (offset[:, 1::2] - begin[:, 1::2])[..., None]
     spans = lines.spans[row[:, 1::2], (part[:, 1::2] - 1) // 2] + moved
-    return Lines(*blank.transpose(2, 3), widths, spans * (y >= 0)[..., None], y)
+    ink, strokes = blank.transpose(2, 3)
+    return Lines(ink, strokes, widths, spans * (y >= 0)[..., None], y)
 
 
 def _edges(lines: Lines) -> Int[Tensor, "N edges"]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -44,7 +44,8 @@ def cut_line(strokes: Float[Tensor, "H W"], least: float = 3.0, most: float = 5.
     profile = ndimage.gaussian_filter1d(strokes.numpy().sum(0), 0.8, mode="constant")
     low = profile <= ndimage.minimum_filter1d(profile, 3) + 1e-3
     wanted: list[float] = []
-    for (valley,) in ndimage.find_objects(ndimage.label(low)[0]):
+    labels: Any = ndimage.label(low)
+    for (valley,) in ndimage.find_objects(labels[0]):
         narrow = valley.stop - valley.start <= 4
         wanted += [(valley.start + valley.stop) / 2] if narrow else [valley.start + 1.5, valley.stop - 1.5]
     kept = [0.0, float(width)]

@@ -51,7 +51,7 @@ class SegmentRecogniser(nn.Module):
     ) -> None:
         super().__init__()
         first, second, third, fourth, last = channels
-        self.longest, self.places, self.hidden, self.bfloat16 = longest, places, hidden, bfloat16
+        self.longest, self.places, self.hidden, self.brief = longest, places, hidden, bfloat16
         self.trunk = nn.Sequential(
             nn.Conv2d(1, first, 5, padding=2, bias=False),
             nn.MaxPool2d(2),  # before the rectifier, with which it commutes: a quarter of the work
@@ -72,7 +72,7 @@ class SegmentRecogniser(nn.Module):
         self.head = nn.Sequential(nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, classes))
 
     def forward(self, ink: Float[Tensor, "B H W"], cuts: Float[Tensor, "B places"]) -> Float[Tensor, "B N D C"]:
-        with torch.autocast(ink.device.type, torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast(ink.device.type, torch.bfloat16, enabled=self.brief):
             columns = self.trunk(ink[:, None].contiguous(memory_format=torch.channels_last)).squeeze(2)
             batch, count = len(ink), cuts.shape[1] - 1
             end = torch.arange(1, count + 1, device=cuts.device)[:, None]

@@ -118,24 +118,24 @@ class Config:
 class CheckReader(Segments):
     """E(x, y, z): −log p of the pieces of a path. ``x``: ink; ``cuts``: columns; ``length``: how many pieces there are."""
 
+    wide_junk: Tensor
+
     @classmethod
     def example(cls) -> CheckReader:
         return cls(SegmentRecogniser(LINE_HEIGHT, channels=(2, 2, 2, 2, 4), hidden=4, longest=2))
 
     def __init__(self, recogniser: SegmentRecogniser) -> None:
         grammar = Acceptor.of("junk* (digit junk*)+", JUNK + 1, digit=tuple(range(10)), junk=JUNK)
-        spell, limits = (
-            (*range(10), -1),
-            {"positions": POSITIONS, "longest": recogniser.longest, "max_length": POSITIONS},
-        )
+        spell, longest = (*range(10), -1), recogniser.longest
+        line = {"x": Real(LINE_HEIGHT, WIDEST), "cuts": Real(POSITIONS + 1), "length": Categorical(POSITIONS + 1)}
         super().__init__(
-            grammar, spell, **limits,
-            x=Real(LINE_HEIGHT, WIDEST), cuts=Real(POSITIONS + 1), length=Categorical(POSITIONS + 1),
-        )  # fmt: skip
+            grammar, spell, positions=POSITIONS, longest=longest, max_length=POSITIONS, weighted=False, **line
+        )
         self.recogniser = recogniser
-        self.composed = PieceEnergies(grammar, spell, **limits)
-        self.register_buffer("wide_junk", (torch.arange(recogniser.longest) > 0)[:, None] & (torch.arange(JUNK + 1) == JUNK),
-                             persistent=False)  # fmt: skip
+        self.composed = PieceEnergies(grammar, spell, positions=POSITIONS, longest=longest, max_length=POSITIONS)
+        forbidden = torch.zeros(longest, JUNK + 1)
+        forbidden[1:, JUNK] = torch.inf
+        self.register_buffer("wide_junk", forbidden, persistent=False)
 
     def names(self, x: Tensor, cuts: Tensor, length: Tensor) -> Float[Tensor, "B N D C"]:
         """Log-probabilities of what each piece is, up to the last piece of the longest line."""
@@ -145,8 +145,7 @@ class CheckReader(Segments):
         return self.recogniser(x[..., :width], cuts[:, : last + 1])
 
     def pieces(self, x: Tensor, cuts: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        found = -self.names(x, cuts, length)[..., : JUNK + 1]
-        found = found.masked_fill(self.wide_junk, torch.inf)
+        found = self.wide_junk - self.names(x, cuts, length)[..., : JUNK + 1]
         return pad(found, (0, 0, 0, 0, 0, POSITIONS - found.shape[1])), length
 
     def given(self, **observed: Any) -> Energy:
@@ -245,7 +244,8 @@ def _changed(known: Lines, data: Data, config: Config, batch: Mapping[str, Tenso
     if written:
         y = known.y[rows[:written]]
         y = torch.where(y < 0, -1, torch.randint(10, y.shape, generator=generator))
-        parts.append(compose_lines(*data.extra["glyphs"], y, generator))
+        glyphs, labels = data.extra["glyphs"]
+        parts.append(compose_lines(glyphs, labels, y, generator))
     if spliced:
         parts.append(splice_lines(known, rows[written : written + spliced], 0.5, generator))
     return _observed(distort_lines(join_lines(*parts), generator, widest=WIDEST), config.longest)
