@@ -91,11 +91,11 @@ class Config:
     """Single digits that strings are written with: mnist (with usps), or digits (embedded)."""
     folds: int = 5
     """Parts of the data; each is read by a reader that was trained on the others."""
-    glyph_steps: int = 150
+    glyph_steps: int = 200
     """Steps on written strings, once for all folds."""
-    character_steps: int = 150
+    character_steps: int = 250
     """Steps on characters, each fold."""
-    whole_steps: int = 320
+    whole_steps: int = 600
     """Steps through the graph, each fold."""
     batch_size: int = 32
     """Lines a step."""
