@@ -18,6 +18,7 @@ from .infer import infer, posterior
 from .langevin import MALA, Langevin
 from .log_partition import log_partition
 from .mean_field import MeanField
+from .prefix_beam import prefix_beam
 from .proximal import FISTA, ISTA
 from .quality import Quality, how_good
 from .readings import Readings, readings
@@ -61,6 +62,7 @@ __all__ = [
     "minimiser",
     "noise_levels",
     "posterior",
+    "prefix_beam",
     "readings",
     "solve",
     "split_r_hat",
