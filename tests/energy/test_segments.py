@@ -217,6 +217,10 @@ def test_what_cannot_be_is_infinitely_high_and_said():
     assert energies.isinf().tolist() == [False, True, True]
     with pytest.raises(StructureError, match=r"sample 1, \[0, 1, 0, 1\].*longer than its input allows"):
         NegativeLogLikelihood("y")(model.marginalize("z"), {"x": x, "length": LENGTHS, "y": long})
+    narrow = x.clone().requires_grad_()  # no junk of two positions: all labels of a kind of piece are forbidden at once
+    barred = narrow.masked_fill((torch.arange(D) > 0)[:, None] & (torch.arange(C) == 2), math.inf)
+    model.structure("y", "z", x=barred, length=LENGTHS)[0].reduce(FreeEnergy(1.0)).sum().backward()
+    assert narrow.grad.isfinite().all() and not narrow.grad[:, :, 1:, 2].any()
     forbidden = x.clone().requires_grad_()
     blocked = forbidden.masked_fill(torch.tensor([False, True, False])[:, None, None, None], math.inf)
     free_energy = model.structure("y", "z", x=blocked, length=LENGTHS)[0].reduce(FreeEnergy(1.0))

@@ -128,6 +128,26 @@ class Acceptor:
         known = arc.clamp_max(arcs - 1)
         return Incoming(known // labels, known % labels, arc)
 
+    @cached_property
+    def parallel(self) -> tuple[Tensor, Acceptor] | None:
+        """The sets of labels that lead between the same two states ``(G, C)``, and the acceptor whose labels those sets are.
+
+        `None` where that saves nothing: each sample has its own automaton, or no two labels do the same.
+        """
+        if len(self.next) != 1:
+            return None
+        state = torch.arange(self.states, device=self.next.device)
+        ways = self.next[0][:, None] == state[:, None]  # (Q, Q, C): the labels from each state to each other
+        sets, place = ways.flatten(0, 1).unique(dim=0, return_inverse=True)
+        kept = sets.any(1)
+        if int(kept.sum()) >= self.labels:
+            return None
+        number = torch.where(kept, kept.cumsum(0) - 1, NOTHING)[place].unflatten(0, (self.states, self.states))
+        follow = torch.full((self.states, int(kept.sum())), NOTHING, device=state.device)
+        source, target = (number >= 0).nonzero(as_tuple=True)
+        follow[source, number[source, target]] = target
+        return sets[kept], Acceptor(follow[None], self.final)
+
 
 def spelling(string: Tensor, spell: Tensor) -> Acceptor:
     """Every string of labels that spells one string of symbols, for each sample.

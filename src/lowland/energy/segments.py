@@ -26,7 +26,7 @@ from ..spaces import NOTHING, Categorical, Paths, Real, Space
 from .acceptor import Acceptor, Incoming
 from .reading import Graph, Reading
 from .reduction import Reduction
-from .structure import Level, reduce_paths
+from .structure import Level, reduce_parallel, reduce_paths
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +51,11 @@ class Segmentation(Graph):
         return replace(self, potentials=potentials)
 
     def reduce(self, reduction: Reduction) -> Tensor:
+        if self.weights is None and reduction.width == 1 and (parallel := self.acceptor.parallel) is not None:
+            # labels that lead to the same state are reduced once for all positions: ten digits become one
+            sets, acceptor = parallel
+            pieces = [reduce_parallel(reduction, self.potentials[..., labels]) for labels in sets]
+            return replace(self, potentials=torch.stack(pieces, -1), acceptor=acceptor).reduce(reduction)
         batch, positions, longest, labels = self.potentials.shape
         states, incoming = self.acceptor.states, self.acceptor.incoming
         pieces = self.potentials.reshape(batch, -1)
