@@ -16,6 +16,7 @@ from .files import read_images
 from .labelled import EMBEDDED, labelled_images
 from .lines import Lines, compose_lines, gather_lines
 from .registry import dataset
+from .segmentation import cut_line
 
 LABELS = "labels.csv"
 
@@ -66,6 +67,11 @@ def labelled_amounts(source: str, widest: int, count: int = 300, seed: int = 0) 
         )
     names, y = _table(Path(source))
     fields = read_fields(names, widest)
+    for field, name, digits in zip(fields, names, y, strict=True):
+        if len(digits) > (pieces := len(cut_line(field.strokes)) - 1):
+            raise DataError(
+                f"{name}: wanted at most a digit for each of its {pieces} pieces, got {len(digits)} in {LABELS}."
+            )
     spans = [torch.zeros(len(digits), 2) for digits in y]
     sources = {Path(source).name: {"split": "all", "samples": len(names), "sha256": {}}}
     return Amounts(_gathered(fields, spans, y), False, sources)

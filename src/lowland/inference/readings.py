@@ -2,8 +2,8 @@
 
     p(y | x) = exp(F(x) − F(x, y)),    F(x, y) = −log Σ_z exp(−E(x, y, z)),    F(x) = −log Σ_y exp(−F(x, y))
 
-No recursion finds the string of least F(x, y), so the strings of the best paths are compared: of the best path and of the best
-one that spells anything else, or of the best few. The probability of the first, or its margin to the second, says when to reject.
+No recursion finds the string of least F(x, y), so the strings of the best paths are compared: of the best path, and of the best
+one or few that spell anything else. The probability of the first, or its margin to the second, says when to reject.
 
 Source: LeCun, Bottou, Bengio & Haffner, Proc. IEEE 86 (1998), sections VI-E and X-D.
 """
@@ -38,17 +38,18 @@ def readings(energy: Energy, count: int = 2, paths: int = 8) -> Readings:
     Args:
         energy: Of a string ``y`` and a path ``z`` alone: the line is given.
         count: How many strings.
-        paths: For more than two, how many of the best paths are looked at for each string wanted; several spell the same.
+        paths: For more than two, how many of the best paths are looked at for each other string; many of them spell the same.
 
     Raises:
         StructureError: If no recursion over paths is known.
     """
     everything = _structure(energy)
+    first = everything.read(Min())[0]
+    others = _structure(energy, other_than=first)
     if count == 2:
-        first = everything.read(Min())[0]
-        strings = torch.stack([first, _structure(energy, other_than=first).read(Min())[0]], 1)
+        strings = torch.stack([first, others.read(Min())[0]], 1)
     else:
-        strings = everything.read(KBest(paths * count))[0]
+        strings = torch.cat([first[:, None], others.read(KBest(paths * (count - 1)))[0]], 1)
     energies = energy.marginalize("z")(y=strings.transpose(0, 1)).T
     probabilities = (everything.reduce(FreeEnergy(1.0))[:, None] - energies).exp()
     again = (strings[:, :, None] == strings[:, None]).all(-1).tril(-1).any(-1)

@@ -319,9 +319,8 @@ def evaluate(model: Any, config: Config, data: Data) -> dict[str, float]:
         figures[f"{stage}_correct_at_1_error"] = 100 * float(right[wrong <= 0.01].max())
     figures["gain"] = figures["whole_accuracy"] - figures["characters_accuracy"]
     cuts = cut_lines(lines.strokes, lines.widths, POSITIONS, LEAST)
-    figures["cut_recall"] = (
-        100 * cut_recall(cuts, lines.spans, (lines.y >= 0).sum(1)) if data.extra["marked"] else float("nan")
-    )
+    recall = cut_recall(cuts, lines.spans, (lines.y >= 0).sum(1)) if data.extra["marked"] else 0.0
+    figures["cut_recall"] = 100 * recall
     return figures | _speed(model["whole_0"], lines)
 
 
@@ -343,16 +342,13 @@ def _speed(energy: CheckReader, lines: Lines) -> dict[str, float]:
 
 def tell(energy: Any, values: Mapping[str, Tensor], solution: Any) -> list[str]:
     """The amount, how sure the reader is of it, and what else it might be."""
-    answers = readings(_given(energy, values), count=4)
-    return [
-        f"{_text(strings[0])}  confidence {sure[0]:.3f}, rejected: "
-        + ", ".join(
-            f"{_text(string)} ({chance:.3f})"
-            for string, chance in zip(strings[1:], sure[1:], strict=True)
-            if chance > 0
-        )
-        for strings, sure in zip(answers.strings, answers.probabilities.tolist(), strict=True)
-    ]
+    found = readings(_given(energy, values), count=4)
+    told = []
+    for strings, chances in zip(found.strings, found.probabilities.tolist(), strict=True):
+        each = [f"{_text(string)} ({chance:.3f})" for string, chance in zip(strings, chances, strict=True)]
+        others = [text for text, chance in zip(each[1:], chances[1:], strict=True) if chance > 5e-4]
+        told.append(f"{each[0]}; rejected: {', '.join(others) or 'nothing else is likely'}")
+    return told
 
 
 def _text(string: Tensor) -> str:
@@ -462,7 +458,8 @@ register(
             Metric("characters_correct_at_1_error", "higher", paper=68.0, unit="%",
                    about="The same from characters only; the paper's is of its earlier system."),
             Metric("cut_recall", "higher", unit="%",
-                   about="Boundaries of digits that have a cut in their gap, give or take 2 columns of a line 26 high."),
+                   about="Boundaries of digits that have a cut in their gap, give or take 2 columns of a line 26 high; 0 if "
+                   "nobody marked the digits."),
             Metric("lattices_per_second", "higher", gate=300.0, gate_source="own",
                    about="Best paths of a batch of 64 composed lattices."),
             Metric("lines_per_second", "higher", about="Lines from normalised field to answer and confidence."),
