@@ -87,9 +87,9 @@ class Config:
     """Maps of the network: after C1, after C3, and from C5 on."""
     start_steps: int = 250
     """Steps of the short beginning that the reader and the table share."""
-    table_steps: int = 60
+    table_steps: int = 150
     """Further steps of each objective of the table."""
-    steps: int = 12500
+    steps: int = 11500
     """Further steps of the reader."""
     batch_size: int = 32
     """Strings a step."""
