@@ -121,9 +121,8 @@ def marginals_apart(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) ->
 
 
 def ours(model: Model) -> dict[str, Callable[[], Any]]:
-    """`lowland.energy.Chain`."""
-    from lowland import infer
-    from lowland.energy import Chain
+    """`lowland.energy.Chain`: its free energy, its gradient and the lowest path."""
+    from lowland.energy import Chain, Min
 
     energy = Chain(LENGTH, STATES)
     with torch.no_grad():
@@ -142,7 +141,8 @@ def ours(model: Model) -> dict[str, Callable[[], Any]]:
         return reduced.detach(), states
 
     def best() -> Tensor:
-        return infer(energy, "y", x=model.unary, length=length).energy
+        paths, batch = energy.structure("y", x=model.unary, length=length)
+        return paths.read(Min())[1].reshape(batch)
 
     return {"free energy": forward, "marginals": marginals, "best path": best}
 

@@ -11,6 +11,7 @@ Source: Viterbi, IEEE Trans. IT 13 (1967); Forney, Proc. IEEE 61 (1973).
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import repeat
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from torch import Tensor
 from ..spaces import NOTHING
 
 #: Steps after which the lowest energy is taken off.
-_EVERY = 16
+_EVERY = 32
 
 
 @torch.no_grad()
@@ -31,18 +32,18 @@ def lowest_path(initial: Tensor, transition: Tensor, unary: Tensor, lengths: Ten
         unary: ``(N, T, K)``, T ≥ 1.
         lengths: ``(N,)``, at most T; all of them T if left out.
     """
-    count, positions, states = unary.shape
-    lowest = unary.new_empty(positions, count, states)
-    rows, columns = lowest.unbind(), unary.unbind(1)
-    each = None if transition.ndim == 2 else transition.unbind(1)
-    arcs = unary.new_empty(count, states, states)
-    torch.add(columns[0], initial, out=rows[0])
-    for t in range(1, positions):
-        torch.add(rows[t - 1][:, :, None], transition if each is None else each[t - 1], out=arcs)
-        torch.amin(arcs, 1, out=rows[t])
-        rows[t].add_(columns[t])
+    count, _, states = unary.shape
+    lowest = unary.transpose(0, 1).clone(memory_format=torch.contiguous_format)
+    lowest[:1] += initial
+    rows, before = lowest.unbind(), lowest[..., None].unbind()
+    steps = repeat(transition) if transition.ndim == 2 else transition.unbind(1)
+    arcs, best = unary.new_empty(count, states, states), unary.new_empty(count, states)
+    for t, (row, last, step) in enumerate(zip(rows[1:], before, steps, strict=False)):
+        torch.add(last, step, out=arcs)
+        torch.amin(arcs, 1, out=best)
+        row.add_(best)
         if t % _EVERY == 0:
-            rows[t].sub_(rows[t].amin(-1, keepdim=True).nan_to_num_(posinf=0.0))
+            row.sub_(row.amin(-1, keepdim=True).nan_to_num_(posinf=0.0))
     return trace(lowest, transition, lengths, torch.add, torch.argmin)
 
 
@@ -71,19 +72,22 @@ def trace(
     place = torch.arange(positions, device=reached.device)
     path = torch.empty(positions, count, dtype=torch.int64, device=reached.device)
     places, back = path.unbind(), reached.new_empty(count, states)
-    last = rows[-1] if lengths is None else reached[(lengths - 1).clamp_min(0), samples]
-    last = choose(last, -1)
+    last = choose(rows[-1] if lengths is None else reached[(lengths - 1).clamp_min(0), samples], -1)
     ended = None if lengths is None else (place[:, None] >= lengths - 1).unbind()
     places[-1].copy_(last)
-    each = None if transition.ndim == 2 else transition.unbind(1)
-    turned = transition.mT.contiguous() if each is None else transition
-    for t in range(positions - 1, 0, -1):
-        if each is None:
+    if transition.ndim == 2:
+        turned = transition.mT.contiguous()
+        for t in range(positions - 1, 0, -1):
             torch.index_select(turned, 0, places[t], out=back)
-        else:
-            back = each[t - 1][samples, :, places[t]]
-        choose(extend(back, rows[t - 1], out=back), -1, out=places[t - 1])
-        if ended is not None:
-            torch.where(ended[t - 1], last, places[t - 1], out=places[t - 1])
+            extend(back, rows[t - 1], out=back)
+            choose(back, -1, out=places[t - 1])
+            if ended is not None:
+                torch.where(ended[t - 1], last, places[t - 1], out=places[t - 1])
+    else:
+        for t in range(positions - 1, 0, -1):
+            extend(transition[samples, t - 1, :, places[t]], rows[t - 1], out=back)
+            choose(back, -1, out=places[t - 1])
+            if ended is not None:
+                torch.where(ended[t - 1], last, places[t - 1], out=places[t - 1])
     path = path.T.contiguous()
     return path if lengths is None else path.masked_fill_(place >= lengths[:, None], NOTHING)
