@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lowland.data.recordings import recordings
+from lowland.data.recordings import recorded_words
 from lowland.data.utterances import Clips, Utterances
 from lowland.errors import UsageError
 
@@ -63,17 +63,17 @@ def test_some_clips_are_still_themselves():
 
 
 def test_made_up_recordings_are_shared_out():
-    found = recordings("tones", 3)
+    found = recorded_words("tones", 3)
     assert len(found.clips) == 36 and len(found.speakers) == 2
     assert (found.train.int() + found.validation + found.test == 1).all()
     with pytest.raises(UsageError, match="wanted fsdd, tones or a folder"):
-        recordings("noises", 3)
+        recorded_words("noises", 3)
 
 
 @pytest.mark.data("fsdd")
 def test_real_recordings_have_the_official_test_split():
-    found = recordings("fsdd", 10)
+    found = recorded_words("fsdd", 10)
     assert (len(found.clips), int(found.test.sum()), int(found.validation.sum())) == (3000, 300, 240)
     assert found.clips.labels[found.test].bincount().tolist() == [30] * 10
     with pytest.raises(UsageError, match="10 different words, wanted 4; set words"):
-        recordings("fsdd", 4)
+        recorded_words("fsdd", 4)

@@ -7,6 +7,7 @@ distortions.
 """
 
 from .amounts import Amounts, labelled_amounts, read_fields
+from .characters import Characters, character_strings
 from .datafile import DataFile, Edition, FileState
 from .dataset import Dataset
 from .field import HEIGHT as LINE_HEIGHT
@@ -17,13 +18,24 @@ from .generated import SOURCES, hidden_sources, spiral
 from .labelled import Labelled, labelled_images
 from .lines import Lines, compose_lines, distort_lines, gather_lines, join_lines, similar_rows, splice_lines
 from .patches import Whitening, extract_patches, whiten_images
+from .recordings import Recordings, recorded_words
 from .registry import Row, dataset, datasets, describe, listing, load, verify
 from .segmentation import BAD, JUNK, UNNAMED, Cuts, cut_line, cut_lines, cut_recall, name_pieces
+from .sound import read_wav, sound_folder
 from .splits import holdout, stratified
 from .strings import StringRecipe, compose_strings
 from .transforms import deskew, random_affine, random_elastic
+from .utterances import Clips, Utterances
 
 __all__ = [
+    "read_wav",
+    "sound_folder",
+    "Recordings",
+    "recorded_words",
+    "Clips",
+    "Utterances",
+    "Characters",
+    "character_strings",
     "StringRecipe",
     "compose_strings",
     "load",

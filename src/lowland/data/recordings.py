@@ -25,7 +25,7 @@ VALIDATION_TAKES = 4  # of each speaker's recordings of a digit
 
 
 class Recordings(NamedTuple):
-    """What `recordings` gives.
+    """What `recorded_words` gives.
 
     Attributes:
         clips: All of them.
@@ -46,7 +46,7 @@ class Recordings(NamedTuple):
     speakers: tuple[str, ...]
 
 
-def recordings(source: str, words: int) -> Recordings:
+def recorded_words(source: str, words: int) -> Recordings:
     """Recordings at 8,000 samples per second.
 
     Args:
@@ -64,9 +64,11 @@ def recordings(source: str, words: int) -> Recordings:
     elif Path(source).is_dir():
         found = _folder(source)
     else:
-        raise UsageError(f"recordings: wanted fsdd, tones or a folder with labels.csv, got {source!r}.")
+        raise UsageError(f"recorded_words: wanted fsdd, tones or a folder with labels.csv, got {source!r}.")
     if len(found.classes) != words:
-        raise UsageError(f"recordings: {source} has {len(found.classes)} different words, wanted {words}; set words.")
+        raise UsageError(
+            f"recorded_words: {source} has {len(found.classes)} different words, wanted {words}; set words."
+        )
     return found
 
 

@@ -26,6 +26,7 @@ from .contrastive_divergence import (
 from .corruption import Corruption, GaussianNoise, Mask, SaltAndPepper
 from .denoising import Denoising, MaskedPrediction, mend, walk_back
 from .dictionary import learn_dictionary
+from .edit_distance import edit_distance, word_error
 from .embedding import ContrastivePairs, Triplet
 from .energy_loss import EnergyLoss
 from .error import error_rate, rejection_curve
@@ -47,6 +48,8 @@ from .square import LeastMeanSquares
 from .variance_covariance import VarianceCovariance
 
 __all__ = [
+    "edit_distance",
+    "word_error",
     "LVQ2",
     "Adversarial",
     "AnswerObjective",
