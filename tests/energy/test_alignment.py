@@ -285,3 +285,10 @@ def test_what_no_labelling_spells_has_no_gradient(forbid):
             assert free.isposinf().tolist() == [which is not None, False, forbid]
             assert slope.isfinite().all() and (slope[0] == 0).all() == (which is not None)
             assert abs(slope[1].sum() - 4) < 1e-5 and (slope[2].sum() == 0) == forbid
+
+
+def test_frames_of_half_precision_are_summed_in_single():
+    question = asked(9)
+    rounded = question["potentials"].bfloat16()
+    free, exact = (Alignments(x, *list(question.values())[1:]).reduce(FreeEnergy()) for x in (rounded, rounded.float()))
+    torch.testing.assert_close(free.float(), exact, rtol=1e-2, atol=1e-2)

@@ -331,3 +331,11 @@ def test_wrong_use_is_said():
     energy = Chain(3, 2, torch.nn.Linear(4, 5), Real(3, 4))
     with pytest.raises(SpaceError, match=r"\(1, 3, 2\), got \(1, 3, 5\)"):
         energy.minimize("y")(x=torch.zeros(1, 3, 4), length=torch.tensor([3]))
+
+
+def test_energies_of_half_precision_are_summed_in_that_of_the_transitions():
+    energy, known = Chain(5, 3), torch.randn(2, 5, 3)
+    length = torch.tensor([5, 3])
+    free = energy.marginalize("y")(x=known.bfloat16(), length=length)
+    assert free.dtype == torch.float32
+    torch.testing.assert_close(free, energy.marginalize("y")(x=known.bfloat16().float(), length=length))

@@ -156,7 +156,8 @@ class _Classification(torch.autograd.Function):
         repeated = ((string[:, 1:] == string[:, :-1]) & (string[:, 1:] >= 0)).sum(1)
         barred, empty = symbols + repeated > lengths, lengths == 0
         beyond = torch.arange(potentials.shape[1], device=lengths.device) >= lengths[:, None]
-        logits = -beta * (potentials.double() if potentials.shape[1] > _MANY else potentials)
+        wanted = torch.float64 if potentials.shape[1] > _MANY else torch.float32
+        logits = -beta * potentials.to(torch.promote_types(potentials.dtype, wanted))
         normaliser = logits.logsumexp(-1).round()  # any will do; whole numbers leave normalised frames as they are
         with torch.enable_grad():
             chances = (logits - normaliser[..., None]).transpose(0, 1).contiguous().requires_grad_()

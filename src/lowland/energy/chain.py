@@ -84,6 +84,7 @@ class Chain(Energy):
             raise SpaceError(
                 f"Chain: wanted an energy for each position and state, {wanted}, got {tuple(unary.shape)}."
             )
+        unary = unary.to(torch.promote_types(unary.dtype, self.transition.dtype))
         transition = self.transition if edges is None else self.transition + edges
         lengths = None if bool((length == self.positions).all()) else length
         return Trellis(unary, self.initial, transition, lengths, checkpoint=self.checkpoint)
