@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HEIGHT = 28
+INSIDE = 22  # rows that the ink of a string takes, digits of 20 rows moved up and down
 CHUNK = 250  # strings read at once
 
 
@@ -288,7 +289,7 @@ def figures(model: Any, config: Config, data: Data) -> list[Any]:
                 "beginning. The perceptron loss after a forward sum is the likelihood; the likelihood of Viterbi energies has no exact "
                 "recursion.", table(rows)),
         Picture("The collapse",
-                "Energies of the eleven labels at each window of one string: of the reader, and of copies of its beginning that only "
+                "Energies of the eleven labels at each window of one string: of the beginning, and of copies of it that only "
                 "lowered the energy of the right string. All on one scale; white is 0.", collapse(model, _first(some, 1))),
         Picture("More noise", "Strings read without a mistake as grey noise grows (ink is 1); trained up to 0.15.",
                 lines(*noise, xlabel="largest standard deviation of the noise", ylabel="strings read, %")),
@@ -382,7 +383,7 @@ def collapse(model: Any, strings: Mapping[str, Tensor]) -> Figure:
     from ...report import house_style, panels
 
     names = {
-        "reader": "the reader",
+        "beginning": "the beginning",
         "generative_viterbi": "generative, Viterbi",
         "generative_forward": "generative, forward",
     }
@@ -404,7 +405,7 @@ def collapse(model: Any, strings: Mapping[str, Tensor]) -> Figure:
 
 def observe(paths: list[str], config: Config) -> dict[str, Tensor]:
     """Pictures of lines of digits, each framed as the strings were."""
-    framed = [frame_line(read_images([path])["x"][0], HEIGHT, 20, config.width) for path in paths]
+    framed = [frame_line(read_images([path])["x"][0], HEIGHT, INSIDE, config.width) for path in paths]
     length = torch.tensor([(columns + STRIDE - 1) // STRIDE for _, columns in framed])
     return {"x": torch.stack([line for line, _ in framed]), "length": length}
 
