@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lowland import Real
-from lowland.energy import L2, Energy, GaussianBernoulli, IndependentBits, RestrictedBoltzmann
+from lowland.energy import L2, GaussianBernoulli, IndependentBits, IndependentGaussians, RestrictedBoltzmann
 from lowland.errors import SpaceError, StructureError
 from lowland.inference import FISTA, MALA, Gibbs, annealed_importance_sampling, log_partition
 from lowland.spaces import Binary
@@ -58,25 +58,11 @@ def test_the_interval_holds_the_exact_sum_about_as_often_as_it_says(machine, gen
     assert abs(mean - 1) < 0.1  # the weights, not their logarithms, are right on average
 
 
-class Normal(Energy):
-    """½‖x‖²: a standard Gaussian to begin with."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__(x=Real(dim))
-
-    def energies(self, x):
-        return 0.5 * x.square().sum(-1)
-
-    def draw(self, count, generator=None):
-        return torch.randn(count, *self.space.shape, generator=generator)
-
-    def log_partition(self):
-        return torch.tensor(0.5 * len(self.space.shape) * self.space.shape.numel() * math.log(2 * math.pi))
-
-
 def test_a_real_variable_is_led_by_any_sampler(generator):
     energy = 4.0 * L2(Real(3), name="x")
-    found = annealed_importance_sampling(energy, Normal(3), MALA(rate=0.2), chains=200, steps=60, generator=generator)
+    found = annealed_importance_sampling(
+        energy, IndependentGaussians(torch.zeros(3)), MALA(rate=0.2), chains=200, steps=60, generator=generator
+    )
     assert abs(found.value - 1.5 * math.log(2 * math.pi / 4)) < 0.1
 
 
@@ -84,9 +70,30 @@ def test_real_pixels_with_hidden_bits(generator):
     machine = GaussianBernoulli.example()
     exact = log_partition(machine.marginalize("x")).item()
     found = annealed_importance_sampling(
-        machine.marginalize("z"), Normal(3), MALA(rate=0.2), chains=200, steps=60, generator=generator
+        machine.marginalize("z"),
+        IndependentGaussians(torch.zeros(3)),
+        MALA(rate=0.2),
+        chains=200,
+        steps=60,
+        generator=generator,
     )
     assert abs(found.value - exact) < 0.1
+    own = annealed_importance_sampling(
+        machine.marginalize("z"), machine.base, chains=200, steps=30, generator=generator
+    )
+    assert abs(own.value - exact) < 0.05
+
+
+def test_the_likeliest_gaussians_have_the_moments_of_the_data(generator):
+    x = 2 + 0.5 * torch.randn(10_000, 2, 3, generator=generator)
+    base = IndependentGaussians.of(x)
+    drawn = base.draw(10_000, generator)
+    torch.testing.assert_close(drawn.mean(0), x.mean(0), atol=0.03, rtol=0)
+    torch.testing.assert_close(drawn.std(0), x.std(0), atol=0.03, rtol=0)
+    normal = torch.distributions.Normal(base.mean, base.spread).log_prob(x).sum((1, 2))
+    torch.testing.assert_close(-base(x=x) - base.log_partition(), normal)
+    with pytest.raises(SpaceError, match="spread > 0"):
+        IndependentGaussians(torch.zeros(2), 0.0)
 
 
 def test_mistakes_are_sentences(machine):

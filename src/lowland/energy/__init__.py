@@ -11,6 +11,7 @@ from .elimination import Eliminated
 from .energy import Energy, QuadraticForm
 from .grid import Grid, RandomField
 from .independent_bits import CompletedBits, EliminatedBits, IndependentBits
+from .independent_gaussians import IndependentGaussians
 from .lattice import Lattice, LatticePaths
 from .linear import linear
 from .mixture import CompletedMixture, GaussianMixture
@@ -31,6 +32,7 @@ from .variational import BetheFreeEnergy, FactorizedFreeEnergy, Relaxation
 from .word_models import WordModels
 
 __all__ = [
+    "IndependentGaussians",
     "WordModels",
     "Alignment",
     "Alignments",

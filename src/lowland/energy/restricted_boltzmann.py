@@ -26,6 +26,7 @@ from ..errors import SpaceError
 from ..spaces import Binary, Real, Space
 from .energy import Energy, QuadraticForm
 from .independent_bits import EliminatedBits, IndependentBits, flip
+from .independent_gaussians import IndependentGaussians
 from .linear import linear
 from .partial import Partial
 from .reduction import FreeEnergy, Min
@@ -233,6 +234,11 @@ class GaussianBernoulli(BoltzmannMachine):
             raise self._wrong_names({name, *rest})
         z = self.flat("z", rest["z"]) - self.z_origin
         return (self.b + self.spread * _product(z, self.W)).reshape(*z.shape[:-1], *self.spaces["x"].shape)
+
+    @property
+    def base(self) -> IndependentGaussians:
+        """The same without connections, ½‖(x − b)/σ‖²: where annealed importance sampling begins."""
+        return IndependentGaussians(self.b.detach().reshape(self.spaces["x"].shape), self.spread)
 
     def quadratic_form(self, name: str | None = None, **rest: Any) -> QuadraticForm | None:
         """Given z, a quadratic of x: so x can be marginalised out as well."""

@@ -26,8 +26,9 @@ from torch.nn.functional import softplus
 
 from ..energy import Energy
 from ..energy.independent_bits import EliminatedBits, IndependentBits, flip
+from ..energy.independent_gaussians import IndependentGaussians
 from ..energy.reduction import FreeEnergy
-from ..energy.restricted_boltzmann import RestrictedBoltzmann
+from ..energy.restricted_boltzmann import GaussianBernoulli, RestrictedBoltzmann
 from ..errors import DivergenceError, SpaceError, StructureError
 from .choose import default_solver
 from .solver import Solver
@@ -97,12 +98,12 @@ class HiddenBits:
     """The path of two Boltzmann machines, (1 − t) base(x) + t E(x, z), with z summed out: two matrix products a step.
 
     Attributes:
-        base: Bits that don't see each other.
+        base: Bits that don't see each other; for real x Gaussians that don't, of the machine's own mean b and spread σ.
         machine: E(x, z).
     """
 
-    base: IndependentBits
-    machine: RestrictedBoltzmann
+    base: IndependentBits | IndependentGaussians
+    machine: RestrictedBoltzmann | GaussianBernoulli
 
     def start(self, count: int, generator: torch.Generator | None) -> tuple[Tensor, float]:
         hidden = len(self.machine.c) * math.log(2)
@@ -114,8 +115,12 @@ class HiddenBits:
         field, constant = self.machine.field("z", x=value)
         rise = (after - before) * (constant - self.base.value(value))
         rise = rise - (softplus(after * field) - softplus(before * field)).sum(-1)
-        pull, _ = self.machine.field("x", z=flip(after * field, generator))
-        pull = torch.lerp(self.base.bias, pull, after)
+        z = flip(after * field, generator)
+        if isinstance(self.base, IndependentGaussians):
+            mean = torch.lerp(self.base.mean, self.machine.mean("x", z=z), after)
+            noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+            return rise, mean + self.base.spread * noise
+        pull = torch.lerp(self.base.bias, self.machine.field("x", z=z)[0], after)
         return rise, flip(pull, generator).reshape(value.shape)
 
 
@@ -135,7 +140,7 @@ def annealed_importance_sampling(
     Args:
         energy: The energy; of a Boltzmann machine the one with its hidden layer summed out, ``machine.marginalize("z")``.
         base: Where the chains start: an energy of the same variable with ``draw`` and ``log_partition`` (`IndependentBits.of` the
-            data). It must not be 0 where the energy isn't +∞.
+            data, `IndependentGaussians`). It must not be 0 where the energy isn't +∞.
         solver: What moves the chains; by default `Gibbs` for bits. A Boltzmann machine's own path is taken without one.
         chains: How many, all at once.
         steps: How many temperatures, or the increasing numbers from 0 to 1 themselves.
@@ -173,9 +178,9 @@ def annealed_importance_sampling(
 
 
 def _path(energy: Energy, base: Any, solver: Solver | None) -> Geometric | HiddenBits:
-    if solver is None and isinstance(energy, EliminatedBits) and isinstance(base, IndependentBits):
-        machine, reduction = energy.energy, energy.reduction
-        if isinstance(machine, RestrictedBoltzmann) and energy.name == "z" and reduction == FreeEnergy(1.0):
+    if solver is None and isinstance(energy, EliminatedBits) and energy.name == "z":
+        machine = energy.energy
+        if energy.reduction == FreeEnergy(1.0) and _fits(base, machine):
             return HiddenBits(base, machine)
     solver = solver or default_solver(energy)
     if not solver.samples:
@@ -183,6 +188,14 @@ def _path(energy: Energy, base: Any, solver: Solver | None) -> Geometric | Hidde
             f"annealed_importance_sampling: wanted a sampler (Gibbs, MALA, HMC), got {type(solver).__name__}."
         )
     return Geometric(base, energy, solver)
+
+
+def _fits(base: Any, machine: Any) -> bool:
+    """Whether the two can be led into each other with the hidden bits summed out."""
+    if isinstance(machine, GaussianBernoulli) and isinstance(base, IndependentGaussians):
+        mean = machine.b.reshape(machine.spaces["x"].shape)
+        return torch.equal(base.mean, mean) and bool((base.spread == machine.spread).all())
+    return isinstance(machine, RestrictedBoltzmann) and isinstance(base, IndependentBits)
 
 
 def _times(steps: int | Sequence[float]) -> list[float]:
