@@ -1,10 +1,10 @@
 """All paths through the states of a chain, and what they reduce to.
 
-The lowest path and the free energy have recursions of their own (`viterbi`, `scan`), matrix operations on the whole batch; a
+The lowest paths and the free energy have recursions of their own (`viterbi`, `scan`), matrix operations on the whole batch; a
 draw is read off the forward pass; every other reduction, and the samples whose sums leave the range of the dtype, take the
 recursion that all paths share.
 
-Memory, in numbers beyond the energies: T·N·K for the lowest path, 2 T·N·K for the free energy or a draw (with a checkpoint every C
+Memory, in numbers beyond the energies: T·N·K·k for the k lowest paths, 2 T·N·K for the free energy or a draw (with a checkpoint every C
 steps (4 C + T/C)·N·K for the free energy), T·N·K·w in double precision for the others, w being the width of the reduction.
 
 Source: Rabiner, Proc. IEEE 77 (1989), sections III and V; for draws, Frühwirth-Schnatter, Journal of Time Series Analysis 15
@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 
 from ..spaces import NOTHING
-from .reduction import FreeEnergy, Min, Reduction, Sample
+from .reduction import FreeEnergy, KBest, Min, Reduction, Sample
 from .scan import ScaledScan, forward_weights
 from .structure import Level, Structure, reduce_paths
-from .viterbi import lowest_path, trace
+from .viterbi import lowest_path, lowest_paths, trace
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +75,8 @@ class Trellis(Structure):
             return others if self.lengths is None else _filled(others, self.lengths == 0)
         if isinstance(reduction, Min):
             return self.along(self._lowest())
+        if isinstance(reduction, KBest):
+            return self._best(reduction.k)[1]
         if isinstance(reduction, FreeEnergy) and _is_number(reduction.beta):
             return self._free_energy(reduction)
         if isinstance(reduction, Sample) and _is_number(reduction.beta):
@@ -85,15 +87,17 @@ class Trellis(Structure):
 
     def read(self, reduction: Reduction) -> tuple[Tensor, Tensor, Tensor]:
         """The paths found, their energies, and the gradient: for the lowest path and a draw one-hot, without a backward pass."""
-        if self.other_than is not None or not isinstance(reduction, (Min, Sample)):
+        fast = isinstance(reduction, (Min, KBest)) or (isinstance(reduction, Sample) and _is_number(reduction.beta))
+        if self.other_than is not None or not fast:
             return super().read(reduction)
-        if isinstance(reduction, Sample) and not _is_number(reduction.beta):
-            return super().read(reduction)
-        path = self._lowest() if isinstance(reduction, Min) else self._drawn(reduction)
         with torch.no_grad():
-            energies = self.along(path)
-        path = path.masked_fill(energies.isinf()[:, None], NOTHING)
-        share = torch.zeros_like(self.potentials)
+            if isinstance(reduction, KBest):
+                path, energies = self._best(reduction.k)
+            else:
+                path = self._drawn(reduction) if isinstance(reduction, Sample) else self._lowest()
+                energies = self.along(path)
+        path = path.masked_fill(energies.isinf()[..., None], NOTHING)
+        share = self.potentials.new_zeros(*path.shape, self.potentials.shape[-1])
         share.scatter_(-1, path.clamp_min(0)[..., None], (path >= 0).to(share.dtype)[..., None])
         return path, energies, share
 
@@ -123,6 +127,12 @@ class Trellis(Structure):
 
     def _lowest(self) -> Tensor:
         return lowest_path(self.initial, self.transition, self.potentials, self.lengths)
+
+    def _best(self, k: int) -> tuple[Tensor, Tensor]:
+        """The k lowest paths ``(B, k, T)`` and their energies ``(B, k)``."""
+        paths, there = lowest_paths(self.initial, self.transition, self.potentials, self.lengths, k)
+        energies = torch.stack([self.along(path) for path in paths.unbind(1)], 1)
+        return paths, energies.masked_fill(~there, torch.inf)
 
     def _free_energy(self, reduction: FreeEnergy) -> Tensor:
         tensors = (self.initial, self.transition, self.potentials)

@@ -91,3 +91,41 @@ def trace(
                 torch.where(ended[t - 1], last, places[t - 1], out=places[t - 1])
     path = path.T.contiguous()
     return path if lengths is None else path.masked_fill_(place >= lengths[:, None], NOTHING)
+
+
+@torch.no_grad()
+def lowest_paths(
+    initial: Tensor, transition: Tensor, unary: Tensor, lengths: Tensor | None, k: int
+) -> tuple[Tensor, Tensor]:
+    """The k lowest paths in order ``(N, k, T)``, and which of them there are ``(N, k)``; memory: T·N·K·k numbers.
+
+    The arguments are those of `lowest_path`.
+    """
+    count, positions, states = unary.shape
+    lowest = unary.new_full((positions, count, states, k), torch.inf)
+    lowest[0, ..., 0] = unary[:, 0] + initial
+    turned = transition.mT  # to and from
+    for t in range(1, positions):
+        ways = lowest[t - 1][:, None] + (turned if turned.ndim == 2 else turned[:, t - 1])[..., None]
+        best = ways.flatten(2).topk(k, largest=False).values + unary[:, t, :, None]
+        torch.sub(best, best.amin((1, 2), keepdim=True).nan_to_num(posinf=0.0), out=lowest[t])
+    samples = torch.arange(count, device=unary.device)[:, None]
+    ends = lowest[-1] if lengths is None else lowest[(lengths - 1).clamp_min(0), samples[:, 0]]
+    values, last = ends.flatten(1).topk(k, largest=False)
+    path, place = [], last  # state · k + how many ways to it are lower
+    for t in range(positions - 1, -1, -1):
+        if lengths is not None:
+            place = torch.where((lengths - 1 <= t)[:, None], last, place)
+        path.append(place // k)
+        if t:
+            ahead = turned[place // k] if turned.ndim == 2 else turned[samples, t - 1, place // k]
+            ways = (lowest[t - 1][:, None] + ahead[..., None]).flatten(2)
+            place = ways.topk(k, largest=False).indices.gather(2, (place % k)[..., None])[..., 0]
+    there = values.isfinite()
+    if lengths is not None:  # of no position there is one path
+        there = torch.where((lengths == 0)[:, None], torch.arange(k, device=unary.device) == 0, there)
+    path = torch.stack(path[::-1], -1).masked_fill(~there[..., None], NOTHING)
+    if lengths is not None:
+        beyond = torch.arange(positions, device=unary.device) >= lengths[:, None]
+        path = path.masked_fill(beyond[:, None], NOTHING)
+    return path, there
