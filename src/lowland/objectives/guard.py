@@ -44,7 +44,7 @@ class Guard:
         limit: How far, in units of energy, a chain may leave the range spanned by the data and its start.
         tries: How often the chains that ran away begin again, each time at half the rate, before the weights are blamed.
         keep_every: Steps between two copies of the weights.
-        rollbacks: How often in a row the weights may go back before training stops.
+        rollbacks: How often in a row the weights may go back before training stops; of several processes, none may.
     """
 
     def __init__(
@@ -174,10 +174,10 @@ class Guard:
         step, weights = self._good[0]
         for name, parameter in owner.named_parameters():
             parameter.data.copy_(weights[name])  # not seen by autograd: other terms of a sum may hold a graph
-        if self._left == 0:
+        if self._left == 0 or _several_processes():  # which would go on from different weights
             raise DivergenceError(
-                f"{said}, after {self.rollbacks} returns to earlier weights: the weights are those of step {step} again; lower the rate "
-                "of the optimiser or of the sampler, or regularise the energy more."
+                f"{said}, after {self.rollbacks - self._left} returns to earlier weights: the weights are those of step {step} again; "
+                "lower the rate of the optimiser or of the sampler, or regularise the energy more."
             )
         self._left -= 1
 
@@ -199,6 +199,11 @@ def _run(sampler: Solver, energy: Energy, start: Tensor, steps: int) -> tuple[Te
         accepted.append(info.accepted)
     taken = [each for each in accepted if each is not None]
     return state[0], began, torch.stack(taken).to(began.dtype).mean() if taken else None
+
+
+def _several_processes() -> bool:
+    distributed = torch.distributed
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
 def _values(energy: Energy, data: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
