@@ -27,7 +27,7 @@ def ring(count=400):
         (lambda x: 0 * x.sum(-1), "collapsed"),
         (lambda x: -50 * (x.norm(dim=-1) - 1).square(), "upside down"),
         (lambda x: torch.where(x.norm(dim=-1) > 1.5, torch.inf, 0.0), "exploding"),
-        (lambda x: (5 * (x.norm(dim=-1) - 1)).clamp_min(0), "constants"),
+        (lambda x: 5 * x.norm(dim=-1), "constants"),
         (lambda x: 3 * (x.norm(dim=-1) - 1.9).clamp_min(0), "loose"),
     ],
 )

@@ -24,6 +24,7 @@ class Audit:
 
     Attributes:
         data: Energy of the data.
+        lowest: Energy of the lowest sample.
         perturbed: Of the data, disturbed a little.
         far: Of points drawn uniformly from the region around the data.
         constants: Of events whose entries are all the same: the lowest of them.
@@ -36,6 +37,7 @@ class Audit:
     """
 
     data: float
+    lowest: float
     perturbed: float
     far: float
     constants: float
@@ -55,8 +57,8 @@ class Audit:
             return "collapsed: exp(−E) counts the whole region alike."
         if self.auroc_far < 0.5:
             return "upside down: most far points lie lower than the data."
-        if self.constants < self.data:
-            return "constants lie lower than the data."
+        if self.constants < self.lowest - 0.1 * self.gap:
+            return "constants lie lower than every sample."
         if self.volume > 0.5:
             return "loose: half of the region lies as low as the data."
         return "sound: the data lie low, and little else does."
@@ -128,6 +130,7 @@ def audit(
     bound = here.quantile(0.95) if finite else here.new_tensor(torch.nan)
     return Audit(
         data=float(here.mean()),
+        lowest=float(here.min()),
         perturbed=float(beside.mean()),
         far=float(away.mean()),
         constants=float(constants.min()),
