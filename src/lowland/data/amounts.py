@@ -35,7 +35,7 @@ class Amounts(NamedTuple):
     sources: dict[str, dict[str, Any]]
 
 
-def labelled_amounts(source: str, widest: int, count: int = 300, seed: int = 0) -> Amounts:
+def labelled_amounts(source: str, widest: int, count: int = 60, seed: int = 0) -> Amounts:
     """Amounts with what they say.
 
     Args:
