@@ -15,7 +15,10 @@ No collapse: every loss but the generative one is relative to other strings, whi
     show what happens: codes and prototypes may move, so all energies go to 0, and the strings that were read well are lost.
 Sources: Matan, Burges, LeCun & Denker, NIPS (1992); LeCun, Bottou, Bengio & Haffner, Proc. IEEE 86 (1998), sections VI-A, VI-D and VII;
     LeCun et al., A Tutorial on Energy-Based Learning (2006), section 2.2; Graves et al., ICML (2006), for the sum over alignments.
-Expect: see the ledger.
+Expect: 93.7 % of test strings without a mistake, seed 0 (97 % of validation strings, whose writers are those of the training
+    digits), 96.2 % where digits don't touch; one pass costs a tenth of window by window. Of the table, in %: the beginning 69, then
+    hinge 76 (Viterbi) and 78 (forward), minimum classification error 74 and 75, likelihood 75, perceptron 69, LVQ2 67 and 72,
+    square–square 62 and 69, generative 55 and 29. 22 minutes on a busy core.
 Known failure: digits that overlap so far that a stroke is shared; a figure taller or smaller than the recipe's; letters, which
     are read as digits. Touching ones and loops are sometimes one digit or two to the eye as well.
 
