@@ -93,11 +93,13 @@ class ScaledScan(torch.autograd.Function):
         total = unary.new_ones(count)
         lost = torch.zeros(count, dtype=torch.bool, device=unary.device)
         alpha = None
+        space = None if keep else unary.new_empty(2, ctx.stretch, count, states)
         for start in range(0, positions, ctx.stretch):
             stop = min(start + ctx.stretch, positions)
-            weights, lowest = _emissions(initial, unary, lengths, beta, start, stop)
+            here = unary.new_empty(2, stop - start, count, states) if space is None else space[:, : stop - start]
+            lowest = _emissions(weights := here[0], initial, unary, lengths, beta, start, stop)
             moves = ctx.shared or _moves(transition, beta, start, stop)
-            alphas, scales = _forward(weights, moves, alpha, start, ctx.every, None)
+            scales = _forward(alphas := here[1], weights, moves, alpha, start, ctx.every, None)
             offset -= beta * lowest.sum(0, dtype=torch.float64)
             offset -= beta * _taken(moves, lengths, start, stop, count)
             if scales:
@@ -137,18 +139,20 @@ class ScaledScan(torch.autograd.Function):
         place = torch.arange(positions, device=unary.device)
         begins = None if lengths is None else ((place[:, None] == lengths - 1)[..., None] * ends)
         after = None
+        space = unary.new_empty(4, ctx.stretch, *unary.shape[::2])
         for part in reversed(range(len(ctx.kept))):
             start = part * ctx.stretch
             stop = min(start + ctx.stretch, positions)
+            here = space[:, : stop - start]
             moves = ctx.shared or _moves(transition, ctx.beta, start, stop)
             if isinstance(ctx.kept[part], tuple):
                 before, weights, alphas = ctx.kept[part]
             else:
                 before = ctx.kept[part]
-                weights, _ = _emissions(initial, unary, lengths, ctx.beta, start, stop)
-                alphas, _ = _forward(weights, moves, before, start, ctx.every, ctx.scales[part])
+                _emissions(weights := here[2], initial, unary, lengths, ctx.beta, start, stop)
+                _forward(alphas := here[3], weights, moves, before, start, ctx.every, ctx.scales[part])
             # b: what the rest of the path adds; flows: the same times the weights of its own step
-            b, flows = torch.empty_like(alphas), torch.empty_like(alphas)
+            b, flows = here[0], here[1]
             if after is None:
                 b[-1] = ends if begins is None else begins[-1]
             else:
@@ -176,9 +180,10 @@ def forward_weights(
     """What a draw of a path needs: α ``(T, N, K)`` up to a factor for each position and sample, W, and which samples are lost."""
     positions, states = unary.shape[1:]
     every = stride(span(transition) * beta, states, unary.dtype)
-    weights, _ = _emissions(initial, unary, lengths, beta, 0, positions)
+    space = unary.new_empty(2, positions, len(unary), states)
+    _emissions(weights := space[0], initial, unary, lengths, beta, 0, positions)
     moves = _Transitions.of(transition, beta)
-    alphas, _ = _forward(weights, moves, None, 0, max(every, 1), None)
+    _forward(alphas := space[1], weights, moves, None, 0, max(every, 1), None)
     if every:
         lost = torch.zeros(len(unary), dtype=torch.bool, device=unary.device)
     else:
@@ -187,16 +192,15 @@ def forward_weights(
 
 
 def _emissions(
-    initial: Tensor, unary: Tensor, lengths: Tensor | None, beta: float, start: int, stop: int
-) -> tuple[Tensor, Tensor]:
-    """Weights of the states at each position ``(C, N, K)``, the largest 1, and the energy taken off ``(C, N)``; none beyond the end."""
+    weights: Tensor, initial: Tensor, unary: Tensor, lengths: Tensor | None, beta: float, start: int, stop: int
+) -> Tensor:
+    """Fills the weights of the states ``(C, N, K)``, the largest 1, none beyond the end; returns the energy taken off ``(C, N)``."""
     energies = unary[:, start:stop]
     lowest = energies.amin(-1, keepdim=True)
     if start == 0:
         first = energies[:, 0] + initial
         lowest[:, 0] = first.amin(-1, keepdim=True)
     lowest = lowest.clamp_max_(torch.finfo(unary.dtype).max).transpose(0, 1)
-    weights = unary.new_empty(stop - start, *unary.shape[::2])
     torch.sub(lowest, energies.transpose(0, 1), out=weights)
     if start == 0:
         torch.sub(lowest[0], first, out=weights[0])
@@ -208,7 +212,7 @@ def _emissions(
         beyond = torch.arange(start, stop, device=unary.device)[:, None] >= lengths
         weights.masked_fill_(beyond[..., None], 0.0)
         lowest = lowest.masked_fill(beyond, 0.0)
-    return weights, lowest
+    return lowest
 
 
 def _moves(transition: Tensor, beta: float, start: int, stop: int) -> _Transitions:
@@ -227,10 +231,16 @@ def _taken(moves: _Transitions, lengths: Tensor | None, start: int, stop: int, c
 
 
 def _forward(
-    weights: Tensor, moves: _Transitions, before: Tensor | None, start: int, every: int, scales: list[Tensor] | None
-) -> tuple[Tensor, list[Tensor]]:
-    """The α of a stretch; its weights are divided by the sums in place. Sums known from a first pass are used again."""
-    alphas, found = torch.empty_like(weights), []
+    alphas: Tensor,
+    weights: Tensor,
+    moves: _Transitions,
+    before: Tensor | None,
+    start: int,
+    every: int,
+    scales: list[Tensor] | None,
+) -> list[Tensor]:
+    """Fills the α of a stretch; its weights are divided by the sums in place. Sums known from a first pass are used again."""
+    found = []
     rows, steps, outs = weights.unbind(), _steps(moves), alphas.unbind()
     first = 0
     if before is None:
@@ -255,7 +265,7 @@ def _forward(
                 torch.bmm(before[:, None], step, out=out[:, None])
                 before = out.mul_(row)
         here = there
-    return alphas, found if scales is None else scales
+    return found if scales is None else scales
 
 
 def _backward(
