@@ -62,9 +62,10 @@ class FilterBank(nn.Module):
         """Energies and slopes, ``C = 2 · bands``; 0 after the end of each wave.
 
         Args:
-            x: Waves between −1 and 1, zero after their ends.
+            x: Waves between −1 and 1; what comes after their ends is not heard.
             length: Samples of each.
         """
+        x = x * (torch.arange(x.shape[1], device=x.device) < length[:, None])
         spectrum = torch.stft(
             x, self.points, self.hop, len(self.window), self.window, pad_mode="constant", return_complex=True
         )
