@@ -11,8 +11,9 @@ Training: strings of 2 to 8 digits are composed anew for each batch. The reader:
     F(x, y) − F(x). The table: twelve copies of a reader that has had a short beginning go on for as many steps each, with the
     perceptron, hinge, minimum classification error, LVQ2, square–square and likelihood losses, after a Viterbi minimum or a forward
     sum, and with the energy of the right string alone (generative). AdamW, one cycle of the rate, running average of the weights.
-No collapse: every loss but the generative one is relative to other strings, which it pushes up. The generative one is there to
-    show what happens: codes and prototypes may move, so all energies go to 0, and the strings that were read well are lost.
+No collapse: every loss but the generative one is relative to other strings, which it pushes up (perceptron and LVQ2 without a
+    margin). The generative one shows what happens otherwise: codes and prototypes may move, so energies of all labels draw together,
+    and in 150 steps a window's highest minus lowest falls from 7.7 to 3.9 (Viterbi) and 3.1 (forward), and accuracy from 69 % to 55 and 29.
 Sources: Matan, Burges, LeCun & Denker, NIPS (1992); LeCun, Bottou, Bengio & Haffner, Proc. IEEE 86 (1998), sections VI-A, VI-D and VII;
     LeCun et al., A Tutorial on Energy-Based Learning (2006), section 2.2; Graves et al., ICML (2006), for the sum over alignments.
 Expect: 93.7 % of test strings without a mistake, seed 0 (97 % of validation strings, whose writers are those of the training
@@ -467,8 +468,8 @@ register(
             Metric("lvq2_forward_accuracy", "higher", unit="%", about="Table."),
             Metric("square_square_viterbi_accuracy", "higher", unit="%", about="Table."),
             Metric("square_square_forward_accuracy", "higher", unit="%", about="Table."),
-            Metric("generative_viterbi_accuracy", "higher", unit="%", about="Table; it collapses."),
-            Metric("generative_forward_accuracy", "higher", unit="%", about="Table; it collapses."),
+            Metric("generative_viterbi_accuracy", "higher", unit="%", about="Table; the energies of all labels draw together."),
+            Metric("generative_forward_accuracy", "higher", unit="%", about="Table; the energies of all labels draw together."),
             Metric("reader_spread", "higher", about="Highest minus lowest energy of a window, mean over windows, of the reader."),
             Metric("generative_viterbi_spread", "higher", about="The same of the generative cell: 0 is collapsed."),
             Metric("generative_forward_spread", "higher", about="The same."),
