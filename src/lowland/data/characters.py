@@ -56,11 +56,8 @@ def character_strings(source: str, longest: int, size: tuple[int, int]) -> Chara
         return _counting(longest, size)
     if source == "words":
         described = dataset("ocr_words")
-        train, test = (described.load(split) for split in ("train", "test"))
-        found = [{name: part[name] for name in ("x", "y", "length")} for part in (train, test)]
-        return Characters(
-            *(_fit(part, longest, size, source) for part in found), {"ocr_words": described.record("train", "test")}
-        )
+        train, test = (_fit(_words(described.load(split)), longest, size, source) for split in ("train", "test"))
+        return Characters(train, test, {"ocr_words": described.record("train", "test")})
     if source == "amounts":
         described = dataset("orand_car_a")
         train, test = (_amounts(described.load(split), size) for split in ("train", "validation"))
@@ -71,7 +68,12 @@ def character_strings(source: str, longest: int, size: tuple[int, int]) -> Chara
     whole = _fit(_folder(Path(source), size), longest, size, source)
     last = torch.arange(len(whole["y"])) % 5 == 4
     sources = {Path(source).name: {"split": "all", "samples": len(last), "sha256": {}}}
-    return Characters(*({name: value[rows] for name, value in whole.items()} for rows in (~last, last)), sources)
+    train, test = ({name: value[rows] for name, value in whole.items()} for rows in (~last, last))
+    return Characters(train, test, sources)
+
+
+def _words(found: dict[str, Any]) -> dict[str, Tensor]:
+    return {name: found[name] for name in ("x", "y", "length")}
 
 
 def _fit(part: dict[str, Tensor], longest: int, size: tuple[int, int], source: str) -> dict[str, Tensor]:
@@ -142,18 +144,20 @@ def _folder(root: Path, size: tuple[int, int]) -> dict[str, Tensor]:
 
 def _counting(longest: int, size: tuple[int, int]) -> Characters:
     described = dataset("digits")
-    parts = []
-    for split, count in (("train", 100), ("test", 50)):
-        found = described.load(split)
-        generator = torch.Generator().manual_seed(count)
-        steps = torch.randint(1, 4, (count, longest), generator=generator)
-        y = steps.cumsum(1) % 10
-        order, each = found["y"].argsort(stable=True), found["y"].bincount(minlength=10)
-        pick = (torch.rand(y.shape, generator=generator) * each[y]).long() + (each.cumsum(0) - each)[y]
-        length = torch.randint(min(3, longest), longest + 1, (count,), generator=generator)
-        there = torch.arange(longest) < length[:, None]
-        x = torch.zeros(count, longest, *size)
-        top, left = (size[0] - 8) // 2, (size[1] - 8) // 2
-        x[:, :, top : top + 8, left : left + 8] = found["x"][order[pick]]
-        parts.append({"x": x * there[..., None, None], "y": torch.where(there, y, -1), "length": length})
-    return Characters(*parts, {"digits": described.record("train", "test")})
+    train, test = (
+        _count(described.load(split), count, longest, size) for split, count in (("train", 100), ("test", 50))
+    )
+    return Characters(train, test, {"digits": described.record("train", "test")})
+
+
+def _count(found: dict[str, Any], count: int, longest: int, size: tuple[int, int]) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(count)
+    y = torch.randint(1, 4, (count, longest), generator=generator).cumsum(1) % 10
+    order, each = found["y"].argsort(stable=True), found["y"].bincount(minlength=10)
+    pick = (torch.rand(y.shape, generator=generator) * each[y]).long() + (each.cumsum(0) - each)[y]
+    length = torch.randint(min(3, longest), longest + 1, (count,), generator=generator)
+    there = torch.arange(longest) < length[:, None]
+    x = torch.zeros(count, longest, *size)
+    top, left = (size[0] - 8) // 2, (size[1] - 8) // 2
+    x[:, :, top : top + 8, left : left + 8] = found["x"][order[pick]]
+    return {"x": x * there[..., None, None], "y": torch.where(there, y, -1), "length": length}
