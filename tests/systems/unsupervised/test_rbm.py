@@ -19,6 +19,7 @@ from lowland.systems.unsupervised.rbm import (
     fantasies,
     fill,
     log_likelihood,
+    read,
 )
 
 
@@ -95,3 +96,16 @@ def test_an_image_is_embedded_by_the_means_of_its_hidden_bits(energy):
     x = torch.rand(6, SIDE, SIDE)
     machine = energy.energy
     torch.testing.assert_close(embed(energy, {"x": x}), machine.mean("z", x=x.round()))
+
+
+@pytest.mark.parametrize("images", ["mnist", "folder"])
+def test_a_picture_is_read_as_bits(tmp_path, images):
+    from PIL import Image
+
+    ink = torch.zeros(40, 40)
+    ink[10:30, 18:22] = 1
+    Image.fromarray((255 * (1 - ink)).byte().numpy()).save(tmp_path / "one.png")
+    x = read([str(tmp_path / "one.png")], Config(images=images))["x"]
+    assert x.shape == (1, SIDE, SIDE)
+    assert set(x.unique().tolist()) == {0.0, 1.0}
+    assert x[0, SIDE // 2, SIDE // 2] == 1 and x[0, 0, 0] == 0

@@ -232,7 +232,7 @@ register(
         train=train,
         evaluate=evaluate,
         figures=figures,
-        unknown=None,
+        unknown="x",
         embed=embed,
         metrics=(
             Metric("log_likelihood", "higher", unit="nats", about="Mean log p of whitened patches of unseen images, 100 numbers each."),

@@ -38,7 +38,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ...data import labelled_images
+from ...data import frame_ink, labelled_images, read_images
 from ...energy import EliminatedBits, Energy, IndependentBits, Partial, RestrictedBoltzmann
 from ...inference import Gibbs, LogPartition, annealed_importance_sampling, infer, log_partition, solve
 from ...objectives import ContrastiveDivergence, PersistentContrastiveDivergence
@@ -266,6 +266,14 @@ def embed(energy: EliminatedBits, values: Mapping[str, Tensor]) -> Float[Tensor,
     return energy.energy.mean("z", x=values["x"].round())
 
 
+def read(paths: list[str], config: Config) -> dict[str, Tensor]:
+    """Images as bits, 1 where there is more ink than paper; digits may be of dark or bright ink, anywhere on the picture."""
+    if config.images in ("mnist", "digits"):
+        framed = [frame_ink(image, SIDE) for path in paths for image in read_images([path])["x"]]
+        return {"x": torch.stack(framed).round()}
+    return {"x": read_images(paths, (SIDE, SIDE), invert=True)["x"].round()}
+
+
 register(
     System(
         name="rbm",
@@ -285,9 +293,10 @@ register(
         evaluate=evaluate,
         figures=figures,
         main="pcd",
-        unknown=None,
+        unknown="x",
         fill=fill,
         embed=embed,
+        read=read,
         metrics=(
             Metric("pcd_log_likelihood", "higher", gate=-90.0, gate_source="own, a little below CD-25 in Salakhutdinov & Murray 2008",
                    paper=-86.34, unit="nats", about="Mean log p(x) of the test images, PCD; the paper's figure is CD-25's."),
