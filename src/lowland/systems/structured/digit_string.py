@@ -94,7 +94,7 @@ class Config:
     """Steps of the short beginning that the reader and the table share."""
     table_steps: int = 150
     """Further steps of each objective of the table."""
-    steps: int = 11500
+    steps: int = 20000
     """Further steps of the reader."""
     batch_size: int = 32
     """Strings a step."""
@@ -170,7 +170,7 @@ def _strings(
 
 
 def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
-    recipe = StringRecipe(longest=config.longest, gap=(-1, 1), noise=0.15)
+    recipe = StringRecipe(longest=config.longest, gap=(-1, 1), size=0.15, slant=0.2, rotation=8.0, jitter=2.5, noise=0.15)
 
     def fit(
         stage: str, energy: DigitString, objective: Objective, forward: bool, steps: int, rate: float, **options: Any
