@@ -170,7 +170,9 @@ def _strings(
 
 
 def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
-    recipe = StringRecipe(longest=config.longest, gap=(-1, 1), size=0.15, slant=0.2, rotation=8.0, jitter=2.5, noise=0.15)
+    recipe = StringRecipe(
+        longest=config.longest, gap=(-1, 1), size=0.15, slant=0.2, rotation=8.0, jitter=2.5, noise=0.15
+    )
 
     def fit(
         stage: str, energy: DigitString, objective: Objective, forward: bool, steps: int, rate: float, **options: Any
