@@ -103,7 +103,7 @@ def test_a_picture_is_read_told_and_drawn(tmp_path):
         seen = observe([picture(tmp_path)], Config())
         told = tell(reader, seen, None)[0]
         drawn = draw(reader, seen, None)
-    assert "(0." in told and "rejected: " in told and told[0].isdigit()
+    assert "(confidence 0." in told and "rejected: " in told and told[0].isdigit()
     assert len(drawn) == 1 and drawn[0].axes
 
 

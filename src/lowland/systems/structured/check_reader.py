@@ -348,9 +348,9 @@ def tell(energy: Any, values: Mapping[str, Tensor], solution: Any) -> list[str]:
     found = readings(_given(energy, values), count=4)
     told = []
     for strings, chances in zip(found.strings, found.probabilities.tolist(), strict=True):
-        each = [f"{_text(string)} ({chance:.3f})" for string, chance in zip(strings, chances, strict=True)]
-        others = [text for text, chance in zip(each[1:], chances[1:], strict=True) if chance > 5e-4]
-        told.append(f"{each[0]}; rejected: {', '.join(others) or 'nothing else is likely'}")
+        answer, *others = ((_text(string), chance) for string, chance in zip(strings, chances, strict=True))
+        rejected = ", ".join(f"{text} ({chance:.3f})" for text, chance in others if chance > 5e-4)
+        told.append(f"{answer[0]} (confidence {answer[1]:.3f}); rejected: {rejected or 'nothing else is likely'}")
     return told
 
 
