@@ -26,7 +26,7 @@ def check_energy(energy: Energy, values: Mapping[str, Any] | None = None) -> Non
 
     Args:
         energy: The energy; its parameters are restored afterwards.
-        values: ``{variable: (N, *event)}`` with N ≥ 3; by default those that the energy offers, random points of its spaces if it says nothing.
+        values: ``{variable: (N, *event)}`` with N ≥ 3; by default what the energy offers, or random points of its spaces.
 
     Raises:
         ContractError: For the first promise that is broken.
