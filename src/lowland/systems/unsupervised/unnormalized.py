@@ -97,6 +97,11 @@ class Sources(Energy):
     likelihood_error: Tensor
     wide_error: Tensor
 
+    @classmethod
+    def example(cls) -> Sources:
+        """A small one, for the conformance checks."""
+        return cls(3)
+
     def __init__(self, sizes: int) -> None:
         super().__init__(x=Real(SOURCES))
         self.B = nn.Parameter(torch.eye(SOURCES))
