@@ -29,7 +29,8 @@ Differences from the papers:
    different digits; the paper's grammar is of the same kind, with its own penalties.
 2. Separable layers along the string, batch normalisation, AdamW; C3 is fully connected.
 3. Prototypes move: that is where the generative training collapses, as section VI-A warns.
-4. The best string is that of the best path.
+4. A reader trained by the forward sum is judged on the most probable string, by a beam of prefixes; one trained by Viterbi, on that of
+   the best path. `lowland infer` shows the best path.
 
 Your own: ``lowland train digit_string --images FOLDER``, with one sub-folder of images for each of the ten digits;
 ``lowland infer RUN line.png`` reads a line of digits.
@@ -50,7 +51,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from ...data import StringRecipe, compose_strings, frame_line, labelled_images, read_images
 from ...energy import Alignment, Energy, Prototypes
-from ...inference import infer
+from ...inference import infer, prefix_beam
 from ...nets import SpaceDisplacementNet, multiply_adds
 from ...nets.space_displacement import MARGIN, STRIDE, WINDOW
 from ...objectives import (
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
 HEIGHT = 28
 INSIDE = 22  # rows that the ink of a string takes, digits of 20 rows moved up and down
 CHUNK = 250  # strings read at once
+BEAM = 8  # strings kept while reading
 
 
 @dataclass(frozen=True)
@@ -215,24 +217,27 @@ def _first(strings: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def read_strings(energy: Energy, strings: Mapping[str, Tensor]) -> Tensor:
-    """The string of the best path: ``(N, windows)``, −1 after the end."""
-    best = energy.minimize("z")
+def read_strings(energy: Energy, strings: Mapping[str, Tensor], forward: bool = True) -> Tensor:
+    """The most probable string, all its paths together (forward), or the string of the best path: ``(N, windows)``, −1 after the end."""
     chunks = zip(strings["x"].split(CHUNK), strings["length"].split(CHUNK), strict=True)
+    if forward:
+        return torch.cat([prefix_beam(energy.given(x=x, length=length), 1, BEAM).strings[:, 0] for x, length in chunks])
+    best = energy.minimize("z")
     return torch.cat([infer(best, "y", x=x, length=length).value for x, length in chunks])
 
 
-def accuracy(energy: DigitString, strings: Mapping[str, Tensor]) -> float:
+def accuracy(energy: DigitString, strings: Mapping[str, Tensor], forward: bool = True) -> float:
     """Per cent of strings that are read without a mistake."""
     training = energy.training
-    answer = read_strings(energy.eval(), strings)
+    answer = read_strings(energy.eval(), strings, forward)
     energy.train(training)
     return 100 * (answer == strings["y"]).all(1).double().mean().item()
 
 
 def evaluate(model: Any, config: Config, data: Data) -> dict[str, float]:
     some = _first(data.test, config.judged // 2)
-    figures = {f"{name}_accuracy": accuracy(model[name], some) for name in ("beginning", *cells(config))}
+    read = {"beginning": True, **{name: forward for name, (_, forward) in cells(config).items()}}
+    figures = {f"{name}_accuracy": accuracy(model[name], some, forward) for name, forward in read.items()}
     reader = model["reader"]
     recipe = StringRecipe(longest=config.longest, gap=(1, 4))
     loose = _strings(config, data.extra["digits"], config.judged // 2, recipe, torch.Generator().manual_seed(3))
