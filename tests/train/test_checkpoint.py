@@ -156,7 +156,13 @@ def test_weights_of_another_model_are_refused_by_name():
 
 
 def test_nothing_in_the_package_unpickles():
-    """A pickle runs whatever its author wrote; weights and runs are passed around."""
+    """A pickle runs whatever its author wrote; weights and runs are passed around.
+
+    One file reads data sets that others pickled, by a reader in which every name stands for something inert.
+    """
     forbidden = re.compile(r"\btorch\.load\(|\bpickle\.load|\bimport pickle\b|\bjoblib\b|allow_pickle=True")
-    for path in Path(lowland.__file__).parent.rglob("*.py"):
+    package = Path(lowland.__file__).parent
+    inert = package / "data" / "pickled.py"
+    assert "def find_class" in inert.read_text(encoding="utf-8")
+    for path in set(package.rglob("*.py")) - {inert}:
         assert not forbidden.search(path.read_text(encoding="utf-8")), path

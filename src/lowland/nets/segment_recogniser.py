@@ -83,7 +83,7 @@ class SegmentRecogniser(nn.Module):
             looked = torch.bmm(seen.flatten(3).flatten(1, 2), answers).view(batch, count, self.longest, self.hidden)
             relative = width / TYPICAL
             logits = self.head(looked + self.size(torch.stack([relative, relative.log()], -1)))
-        return logits.float().log_softmax(-1)
+        return logits.to(ink.dtype).log_softmax(-1)
 
     def _weights(self, low: Tensor, width: Tensor, columns: int) -> Float[Tensor, "B N D P columns"]:
         """How much each place of each piece sees of each column of the trunk: a triangle at least one column wide."""

@@ -127,7 +127,7 @@ class CheckReader(Segments):
 
     @classmethod
     def example(cls) -> CheckReader:
-        return cls(SegmentRecogniser(LINE_HEIGHT, channels=(2, 2, 2, 2, 4), hidden=4, longest=2))
+        return cls(SegmentRecogniser(LINE_HEIGHT, channels=(2, 2, 2, 2, 4), hidden=4, longest=2)).eval()
 
     def __init__(self, recogniser: SegmentRecogniser) -> None:
         grammar = Acceptor.of("junk* (digit junk*)+", JUNK + 1, digit=tuple(range(10)), junk=JUNK)
