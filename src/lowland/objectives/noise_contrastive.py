@@ -13,16 +13,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
 from torch.nn.functional import softplus
 
 from ..energy import Energy
 from ..errors import SpaceError
 from .objective import Loss, Objective, alone
+
+if TYPE_CHECKING:
+    from torch.distributions import Distribution
 
 
 class NoiseContrastive(Objective):
@@ -42,6 +44,8 @@ class NoiseContrastive(Objective):
 
     @classmethod
     def example(cls) -> NoiseContrastive:
+        from torch.distributions import Independent, Normal
+
         return cls(Independent(Normal(torch.zeros(4), 2 * torch.ones(4)), 1), ratio=3)
 
     def __init__(self, noise: Distribution, ratio: int = 1, name: str = "x") -> None:

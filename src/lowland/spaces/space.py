@@ -80,7 +80,7 @@ class Space:
             SpaceError: Says which variable, what was wanted, what came and where.
         """
         self.batch_shape(value, name)
-        if value.is_floating_point() and not torch.isfinite(value).all():
+        if value.is_floating_point() and not value.sum().isfinite() and not torch.isfinite(value).all():
             self._refuse(value, ~torch.isfinite(value), "finite numbers", name)
         return value
 

@@ -38,10 +38,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import OneCycleLR
 
 from ...data import labelled_images, random_affine
 from ...energy import NetworkTable, Prototypes
+from ...errors import StructureError
 from ...nets import LeNet5, ModernLeNet, digit_bitmaps
 from ...objectives import Answers, NegativeLogLikelihood, error_rate
 from ...spaces import Box
@@ -115,8 +117,10 @@ class MaximumAPosteriori(NegativeLogLikelihood):
         self.rubbish = rubbish
 
     def losses(self, answers: Answers) -> Float[Tensor, " N"]:
-        digits = answers.every(self.reduction)
-        return answers.right - self.reduction(torch.stack([digits, torch.full_like(digits, self.rubbish)], -1))
+        if answers.table is None:
+            raise StructureError(f"MaximumAPosteriori: wanted a table of energies, but {answers.name} is no label.")
+        rubbish = torch.full_like(answers.table[:, :1], self.rubbish)
+        return cross_entropy(-torch.cat([answers.table, rubbish], 1), answers.answer, reduction="none")
 
 
 def build(config: Config) -> nn.ModuleDict:
