@@ -57,7 +57,7 @@ def test_what_lies_beyond_a_sample_does_not_matter():
 
 def test_the_best_path_spells_the_string():
     energy, some = strings()
-    y = read_strings(energy, some)
+    y = read_strings(energy, some, forward=False)
     path = infer(energy.given(x=some["x"], length=some["length"]), "z", y=y).value
     for string, labels in zip(y, path, strict=True):
         assert [label - 1 for label, _, _ in runs(labels)] == [digit for digit in string.tolist() if digit >= 0]
