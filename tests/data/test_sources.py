@@ -153,6 +153,22 @@ def test_orl_faces_from_pgm_in_a_zip(folder, edition):
         place(folder, edition, "orl_faces", archive(members)).load()
 
 
+def test_cifar10_from_jpeg_in_a_zip(folder, edition):
+    white, black = (picture(np.full((32, 32, 3), value), "JPEG") for value in (255, 0))
+    members = {"train/cat/0005.jpg": white, "train/airplane/0000.jpg": black, "test/truck/0000.jpg": white}
+    found = place(folder, edition, "cifar10_jpeg_subset", archive(members))
+    train, test = found.load("train"), found.load("test")
+    assert train["x"].shape == (2, 3, 32, 32) and train["x"].mean((1, 2, 3)).tolist() == [0, 1]
+    assert train["y"].tolist() == [0, 3] and test["y"].tolist() == [9]
+    for wrong, says in (
+        ({"train/zebra/0000.jpg": white}, "has a folder zebra"),
+        ({"test/cat/0000.jpg": white}, "it has none"),
+        ({"train/cat/0000.jpg": picture(np.zeros((32, 31, 3)), "JPEG")}, "32×32 pixels; it holds others"),
+    ):
+        with pytest.raises(DataError, match=says):
+            place(folder, edition, "cifar10_jpeg_subset", archive(wrong)).load("train")
+
+
 def test_frey_faces_from_mat(folder, edition):
     frames = np.random.default_rng(0).integers(0, 256, (560, 3)).astype(np.uint8)
     data = place(folder, edition, "frey_faces", mat(ff=frames)).load()
@@ -207,10 +223,14 @@ COUNTS = {
     ("adult", "test"): [12435, 3846],
     ("orl_faces", "all"): [10] * 40,
     ("orl_faces", "train"): [5] * 40,
+    ("cifar10_jpeg_subset", "train"): [1000] * 10,
+    ("cifar10_jpeg_subset", "test"): [200] * 10,
     ("digits", "all"): [178, 182, 177, 183, 181, 182, 181, 179, 174, 180],
     ("digits", "train"): [142, 146, 142, 146, 145, 145, 145, 143, 139, 144],
 }
-SHAPES = {"mnist": (28, 28), "usps": (16, 16), "digits": (8, 8), "orl_faces": (112, 92), "frey_faces": (28, 20)}
+SHAPES = {"mnist": (28, 28), "usps": (16, 16), "digits": (8, 8), "orl_faces": (112, 92), "frey_faces": (28, 20)} | {
+    "cifar10_jpeg_subset": (3, 32, 32)
+}
 
 
 @pytest.mark.parametrize(
