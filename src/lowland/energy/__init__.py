@@ -17,6 +17,7 @@ from .linear import linear
 from .mixture import CompletedMixture, GaussianMixture
 from .network import Function, Network, NetworkTable, Prototypes
 from .partial import Completed, Partial
+from .prediction import Bowl, Prediction
 from .quadratic import Bilinear, Quadratic
 from .reading import Graph, Reading
 from .reconstruction import ConvolutionalReconstruction, LinearReconstruction, Reconstruction
@@ -48,6 +49,7 @@ __all__ = [
     "Acceptor",
     "BetheFreeEnergy",
     "Bilinear",
+    "Bowl",
     "BoltzmannMachine",
     "Clusters",
     "Completed",
@@ -77,6 +79,7 @@ __all__ = [
     "Network",
     "NetworkTable",
     "Partial",
+    "Prediction",
     "OtherLabelling",
     "PieceEnergies",
     "PrincipalComponents",

@@ -26,9 +26,11 @@ from .variational import Relaxation
 
 @runtime_checkable
 class Search(Protocol):
-    """Finds the minimiser of an energy of one variable, with gradients as asked for."""
+    """Finds the minimiser of an energy of one variable, with gradients as asked for; ``known`` is what it was given."""
 
-    def __call__(self, energy: Energy, solver: Any, differentiate: str, options: Mapping[str, Any]) -> Tensor: ...
+    def __call__(
+        self, energy: Energy, solver: Any, differentiate: str, options: Mapping[str, Any], known: Mapping[str, Any]
+    ) -> Tensor: ...
 
 
 _search: list[Search] = []
@@ -102,8 +104,8 @@ class Eliminated(Energy):
         if self.solver is None and type(energy.space) is Real and (form := energy.quadratic_form()) is not None:
             return _quadratic(form, self.reduction)
         if (relaxed := self._relaxed(energy)) is not None:
-            return relaxed.value(self._search(relaxed))
-        return energy.value(self._minimiser(energy))
+            return relaxed.value(self._search(relaxed, values))
+        return energy.value(self._minimiser(energy, values))
 
     def _paths(self, values: Mapping[str, Any]) -> tuple[Structure, torch.Size] | None:
         """The structure over the variable, if it is one that is summed over by a recursion."""
@@ -119,16 +121,16 @@ class Eliminated(Energy):
         found = self.energy.structure(*names, self.name, other_than=other_than, **rest)
         return found and (Bound(found[0], self.reduction), found[1])
 
-    def _minimiser(self, energy: Energy) -> Tensor:
+    def _minimiser(self, energy: Energy, known: Mapping[str, Any]) -> Tensor:
         if not isinstance(self.reduction, Min):
             raise StructureError(
                 f"marginalize: {type(self.energy).__name__} is not quadratic in {self.name}, in {self.energy.spaces[self.name]!r}, "
                 "so its integral has no closed form: minimize it, or draw samples (Langevin, HMC)."
             )
-        return self._search(energy)
+        return self._search(energy, known)
 
-    def _search(self, energy: Energy) -> Tensor:
-        return _search[0](energy, self.solver, self.differentiate, self.options)
+    def _search(self, energy: Energy, known: Mapping[str, Any]) -> Tensor:
+        return _search[0](energy, self.solver, self.differentiate, self.options, known)
 
     def _relaxed(self, energy: Energy) -> Relaxation | None:
         """The free energy of beliefs that the solver looks over in place of the energy, if it is one of those."""
@@ -150,10 +152,10 @@ class Eliminated(Energy):
             return structure.share(self.reduction)[1].unflatten(0, batch)
         energy = self.energy.given(**values) if values else self.energy
         if (relaxed := self._relaxed(energy)) is not None:
-            return relaxed.beliefs(self._search(relaxed))
+            return relaxed.beliefs(self._search(relaxed, values))
         if self.solver is None and type(energy.space) is Real and (form := energy.quadratic_form()) is not None:
             return _solve(form)[0].reshape(*form.linear.shape[:-1], *energy.space.shape)
-        return self._minimiser(energy)
+        return self._minimiser(energy, values)
 
     def given(self, **observed: Any) -> Energy:
         self.known(observed)

@@ -23,12 +23,28 @@ from .choose import default_solver
 from .solver import Solver, solve
 
 
-def minimiser(energy: Energy, solver: Solver | None, differentiate: str, options: Mapping[str, Any]) -> Tensor:
-    """The value of an energy's one variable where it is lowest, with the gradients asked for."""
+def minimiser(
+    energy: Energy,
+    solver: Solver | None,
+    differentiate: str,
+    options: Mapping[str, Any],
+    known: Mapping[str, Any] | None = None,
+) -> Tensor:
+    """The value of an energy's one variable where it is lowest, with the gradients asked for.
+
+    Args:
+        energy: An energy of one variable.
+        solver: How to look; by default what `default_solver` says.
+        differentiate: "envelope", "unroll" or "implicit".
+        options: For `solve`.
+        known: What the energy was given, for a solver that begins at an encoder's guess (`Amortised`).
+    """
     solver = solver or default_solver(energy)
-    if differentiate == "unroll":
-        return solve(solver, energy, unroll=True, **options).value
-    z = solve(solver, energy, **options).value
+    unroll, options = differentiate == "unroll", dict(options)
+    if options.get("init") is None:
+        with torch.set_grad_enabled(unroll):
+            options["init"] = solver.start(energy, known or {}, options.get("generator"))
+    z = solve(solver, energy, unroll=unroll, **options).value
     return implicit(energy, z) if differentiate == "implicit" and torch.is_grad_enabled() else z
 
 

@@ -36,7 +36,7 @@ from torch import Tensor, nn
 
 from ...data import dataset, datasets, extract_patches, load, read_images, whiten_images
 from ...data.gabor import fit_gabors, orientation_selectivity, spread
-from ...energy import L1, Energy, LinearReconstruction, Quadratic
+from ...energy import L1, Energy, LinearReconstruction, Prediction, Quadratic
 from ...errors import DataError
 from ...inference import ADMM, FISTA, GreedyCoordinateDescent, solve
 from ...nets import LISTA, LCoD
@@ -81,29 +81,12 @@ class Config:
     """Batches for LCoD."""
 
 
-class Prediction(Energy):
-    """½ ‖z − encoder(y)‖²: low where the code is the one that is guessed, in units of z²."""
-
-    broadcasts = True
-
-    @classmethod
-    def example(cls) -> Prediction:
-        return cls(LISTA(5, 3, 2), 5, 3)
-
-    def __init__(self, encoder: nn.Module, dim: int, atoms: int) -> None:
-        super().__init__(y=Real(dim), z=Real(atoms))
-        self.encoder = encoder
-
-    def energies(self, y: Float[Tensor, "*B D"], z: Float[Tensor, "*C K"]) -> Float[Tensor, "*BC"]:
-        return 0.5 * (z - self.encoder(y)).square().sum(-1)
-
-
 def build(config: Config) -> nn.ModuleDict:
     decoders = [LinearReconstruction(DIM, config.atoms) for _ in range(2)]
     for decoder in decoders:
         decoder.normalize()
     encoders = LISTA(DIM, config.atoms, config.layers), LCoD(DIM, config.atoms, config.moves)
-    lista, lcod = (Prediction(encoder, DIM, config.atoms) for encoder in encoders)
+    lista, lcod = (Prediction(encoder, Real(DIM), Real(config.atoms)) for encoder in encoders)
     sparse = decoders[0] + L1(Real(config.atoms), config.weight)
     return nn.ModuleDict({"sparse": sparse, "flat": decoders[1], "lista": lista, "lcod": lcod})
 
