@@ -400,6 +400,9 @@ def broadcast_shapes(shapes: Mapping[str, torch.Size]) -> torch.Size:
     Raises:
         SpaceError: Naming each variable's batch shape, if they don't.
     """
+    distinct = set(shapes.values())
+    if len(distinct) == 1:
+        return distinct.pop()  # torch takes twenty microseconds to say the same, which small networks feel
     try:
         return torch.broadcast_shapes(*shapes.values())
     except RuntimeError:

@@ -44,6 +44,14 @@ def linear(
     return _product(x, weight, bias)
 
 
+def batched_linear(
+    x: Float[Tensor, "*B D"], weight: Float[Tensor, "K D"], bias: Float[Tensor, " K"] | None = None
+) -> Float[Tensor, "*B K"]:
+    """`linear` for any number of leading dimensions."""
+    rows = x.reshape(-1, x.shape[-1])
+    return linear(rows, weight, bias).reshape(*x.shape[:-1], len(weight))
+
+
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 

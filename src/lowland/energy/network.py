@@ -92,13 +92,14 @@ class NetworkTable(Energy):
     def costs(self, x: Tensor) -> Tensor:
         """The energy of each label: ``(*B, *x) → (*B, K)``."""
         batch = self.spaces["x"].batch_shape(x, "x")
-        output = self.network(x.reshape(batch.numel(), *self.spaces["x"].shape))
+        output = self.network(x if len(batch) == 1 else x.reshape(batch.numel(), *self.spaces["x"].shape))
         k = self.labels.k
         if output.shape != (batch.numel(), k):
             raise SpaceError(
                 f"NetworkTable: wanted one output for each of {k} labels, ({batch.numel()}, {k}), got {tuple(output.shape)}."
             )
-        return self.sign * output.reshape(*batch, -1)
+        costs = -output if self.sign < 0 else output
+        return costs if len(batch) == 1 else costs.reshape(*batch, -1)
 
     def energies(self, x: Tensor, y: Tensor) -> Tensor:
         return self.costs(x).gather(-1, y.unsqueeze(-1)).squeeze(-1)

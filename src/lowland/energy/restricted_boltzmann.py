@@ -27,7 +27,7 @@ from ..spaces import Binary, Real, Space
 from .energy import Energy, QuadraticForm
 from .independent_bits import EliminatedBits, IndependentBits, flip
 from .independent_gaussians import IndependentGaussians
-from .linear import linear
+from .linear import batched_linear, linear
 from .partial import Partial
 from .reduction import FreeEnergy, Min
 
@@ -145,10 +145,10 @@ class RestrictedBoltzmann(BoltzmannMachine):
         self._check_names(name, rest)
         if name == "z":
             x = self.flat("x", rest["x"]) - self.x_origin
-            field = _product(x, self.W.T, self.c)
+            field = batched_linear(x, self.W.T, self.c)
             return field, field @ self.z_origin - x @ self.b
         z = self.flat("z", rest["z"]) - self.z_origin
-        field = _product(z, self.W, self.b)
+        field = batched_linear(z, self.W, self.b)
         return field, field @ self.x_origin - z @ self.c
 
     def free_energy(self, x: Tensor, beta: float) -> Tensor:
@@ -217,7 +217,7 @@ class GaussianBernoulli(BoltzmannMachine):
         if name != "z" or rest.keys() != {"x"}:
             raise self._wrong_names({name, *rest})
         white = (self.flat("x", rest["x"]) - self.b) / self.spread
-        field = _product(white, self.W.T, self.c)
+        field = batched_linear(white, self.W.T, self.c)
         return field, 0.5 * white.square().sum(-1) + field @ self.z_origin
 
     def draw(self, name: str, beta: float = 1.0, generator: torch.Generator | None = None, **rest: Tensor) -> Tensor:
@@ -233,7 +233,7 @@ class GaussianBernoulli(BoltzmannMachine):
         if name != "x" or rest.keys() != {"z"}:
             raise self._wrong_names({name, *rest})
         z = self.flat("z", rest["z"]) - self.z_origin
-        return (self.b + self.spread * _product(z, self.W)).reshape(*z.shape[:-1], *self.spaces["x"].shape)
+        return (self.b + self.spread * batched_linear(z, self.W)).reshape(*z.shape[:-1], *self.spaces["x"].shape)
 
     @property
     def base(self) -> IndependentGaussians:
@@ -246,7 +246,7 @@ class GaussianBernoulli(BoltzmannMachine):
             return None
         z = self.flat("z", rest["z"]) - self.z_origin
         centre = self.b / self.spread
-        pull = centre + _product(z, self.W)
+        pull = centre + batched_linear(z, self.W)
         constant = (centre * (pull - 0.5 * centre)).sum(-1) - z @ self.c
         return QuadraticForm(torch.eye(len(self.b)).to(pull) / self.spread**2, pull / self.spread, constant)
 
@@ -270,9 +270,3 @@ class _FreeEnergy(torch.autograd.Function):
         pull = (origin - (ctx.beta * field).sigmoid()) * grad.unsqueeze(-1)
         to_x = pull @ W.T - grad.unsqueeze(-1) * b if ctx.needs_input_grad[0] else None
         return to_x, linear(x.T, pull.T), -(grad @ x), pull.sum(0), None, None
-
-
-def _product(value: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`linear` for any number of leading dimensions."""
-    rows = value.reshape(-1, value.shape[-1])
-    return linear(rows, weight, bias).reshape(*value.shape[:-1], len(weight))

@@ -131,7 +131,7 @@ class AnswerObjective(Objective):
         answers = Answers(energy, self.name, right, values)
         value = self.losses(answers).mean()
         with torch.no_grad():
-            parts = {"loss": value.detach(), "energy": answers.right.mean().detach()}
+            parts = {"loss": value.detach(), "energy": answers.right.mean()}
             if answers.table is not None:
                 parts["error"] = (answers.table.argmin(-1) != right).to(value.dtype).mean()
         return Loss(value, parts)
@@ -156,6 +156,8 @@ class NegativeLogLikelihood(AnswerObjective):
             return answers.right - answers.every(self.reduction)
         # E⁺ − F_β in one kernel; written out with `FreeEnergy` it is three times slower, which small networks feel
         beta = self.reduction.beta
+        if beta == 1:
+            return nn.functional.cross_entropy(-answers.table, answers.answer, reduction="none")
         return nn.functional.cross_entropy(-beta * answers.table, answers.answer, reduction="none") / beta
 
 
