@@ -37,13 +37,13 @@ def test_two_solvers_find_the_same_code():
 
 def test_a_search_cut_short_begins_at_the_guess():
     energy, encoder, y = predictive()
-    guessing = energy.minimize("z", Amortised(encoder, ADMM()), steps=0)
+    guessing = energy.minimize("z", Amortised(lambda y: encoder(y), ADMM()), steps=0)
     torch.testing.assert_close(guessing.answer(y=y), encoder(y))
 
 
 def test_the_energy_at_the_code_teaches_decoder_and_encoder():
     energy, encoder, y = predictive()
-    least = energy.minimize("z", Amortised(encoder, ADMM()), steps=200, tol=1e-6)
+    least = energy.minimize("z", Amortised(lambda y: encoder(y), ADMM()), steps=200, tol=1e-6)
     z = least.answer(y=y)
     EnergyLoss()(least, {"y": y}).value.backward()
     taught = [parameter.grad.clone() for parameter in energy.parameters()]
