@@ -153,6 +153,32 @@ def test_orl_faces_from_pgm_in_a_zip(folder, edition):
         place(folder, edition, "orl_faces", archive(members)).load()
 
 
+def test_omniglot_from_png_in_two_zips(folder, edition):
+    def drawings(where, *characters):
+        names = [
+            f"{where}/{character}/{number:04}_{person:02}.png"
+            for number, character in enumerate(characters)
+            for person in range(1, 21)
+        ]
+        return {name: picture(np.full((105, 105), 255 * (i % 20 > 0)), "PNG") for i, name in enumerate(names)}
+
+    few = drawings("background", "Latin/character10", "Latin/character09", "Greek/character01")
+    found = place(folder, edition, "omniglot", archive(few), archive(drawings("evaluation", "Ge_ez/character01")))
+    background, evaluation = found.load("background"), found.load("evaluation")
+    assert background["x"].shape == (60, 105, 105) and len(evaluation["x"]) == 20
+    assert background["x"].dtype == torch.bool and background["x"].all((1, 2)).nonzero().flatten().tolist() == [
+        0,
+        20,
+        40,
+    ]
+    assert background["character"].bincount().tolist() == [20, 20, 20]
+    assert background["alphabet"].tolist() == [0] * 20 + [1] * 40
+    assert background["drawer"][:21].tolist() == [*range(20), 0]
+    few.popitem()
+    with pytest.raises(DataError, match="wanted 20 pictures of 105×105 pixels for each of 3 characters"):
+        place(folder, edition, "omniglot", archive(few), archive(few)).load()
+
+
 def test_cifar10_from_jpeg_in_a_zip(folder, edition):
     white, black = (picture(np.full((32, 32, 3), value), "JPEG") for value in (255, 0))
     members = {"train/cat/0005.jpg": white, "train/airplane/0000.jpg": black, "test/truck/0000.jpg": white}
