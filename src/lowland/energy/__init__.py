@@ -7,13 +7,14 @@ from .chain import Chain
 from .clusters import Clusters
 from .components import IndependentComponents, PrincipalComponents
 from .constant import Constant
+from .deep_boltzmann import DeepBoltzmann, HiddenLayers
 from .elimination import Eliminated
 from .energy import Energy, QuadraticForm
 from .grid import Grid, RandomField
 from .independent_bits import CompletedBits, EliminatedBits, IndependentBits
 from .independent_gaussians import IndependentGaussians
 from .lattice import Lattice, LatticePaths
-from .linear import linear
+from .linear import batched_linear, linear
 from .mixture import CompletedMixture, GaussianMixture
 from .network import Function, Network, NetworkTable, Prototypes
 from .partial import Completed, Partial
@@ -29,7 +30,7 @@ from .structure import Level, Structure, Table, reduce_paths
 from .tabulated import Tabulated
 from .tree import Labelling, OtherLabelling, Tree
 from .trellis import Trellis
-from .variational import BetheFreeEnergy, FactorizedFreeEnergy, Relaxation
+from .variational import BetheFreeEnergy, FactorizedBits, FactorizedFreeEnergy, Relaxation
 from .word_models import WordModels
 
 __all__ = [
@@ -62,7 +63,10 @@ __all__ = [
     "EliminatedBits",
     "Energy",
     "Entropy",
+    "DeepBoltzmann",
+    "FactorizedBits",
     "FactorizedFreeEnergy",
+    "HiddenLayers",
     "FreeEnergy",
     "Function",
     "GaussianBernoulli",
@@ -101,6 +105,7 @@ __all__ = [
     "Table",
     "Tabulated",
     "Tree",
+    "batched_linear",
     "linear",
     "misspelling",
     "reduce_paths",

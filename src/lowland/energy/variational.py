@@ -1,6 +1,7 @@
-"""Free energies of beliefs, for energies whose loops leave nothing exact: two that every label's neighbours can compute.
+"""Free energies of beliefs, for energies whose loops leave nothing exact: those that every label's or bit's neighbours can compute.
 
     mean field   F(q) = ⟨E⟩_q − S(q)/β,  q(y) = Π_i q_i(y_i)                   ≥ F_β everywhere
+    of bits      F(q) = E(q) − S(q)/β                                          the same, where E is linear in each bit
     Bethe        F(m) = Σ_i (1 − d_i) R(u_i + Σ m→i) + Σ_ij R_ij(…)            = F_β without loops, at its stationary point
 
 R is the reduction: `FreeEnergy(β)` gives the above, and `Min` their limits β → ∞ (iterated conditional modes; min-sum). The
@@ -13,19 +14,22 @@ Yedidia, Freeman & Weiss, Constructing Free-Energy Approximations, IEEE Trans. I
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from ..errors import StructureError
 from ..spaces import Real
 from .energy import Energy
 from .grid import ARRIVALS, RandomField
+from .independent_bits import EliminatedBits
 from .reduction import FreeEnergy, Min, Reduction
 
 
 class Relaxation(Energy, ABC):
-    """A free energy over beliefs in place of an energy over labels.
+    """A free energy over beliefs in place of an energy over labels or bits.
 
     Its one variable is what neighbours tell each other, in units of energy.
 
@@ -38,9 +42,9 @@ class Relaxation(Energy, ABC):
     """
 
     broadcasts = True
-    outgoing: Tensor
+    field: Any
 
-    def __init__(self, field: RandomField, reduction: Reduction, **variable: Real) -> None:
+    def __init__(self, field: Energy, reduction: Reduction, **variable: Real) -> None:
         if not isinstance(reduction, FreeEnergy | Min):
             raise StructureError(
                 f"{type(self).__name__}: wanted the reduction Min or FreeEnergy, got {type(reduction).__name__}: "
@@ -49,30 +53,21 @@ class Relaxation(Energy, ABC):
         super().__init__(**variable)
         self.field = field
         self.reduction = reduction
-        self.register_buffer("outgoing", field.outgoing, persistent=False)
-
-    @classmethod
-    def example(cls) -> Relaxation:
-        return cls(RandomField.example(), FreeEnergy(1.5))
 
     @abstractmethod
     def sweep(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """The free energy ``(*B)`` at a value, and the value that the beliefs in it make: itself, at a stationary point."""
 
     @abstractmethod
-    def totals(self, value: Tensor) -> Tensor:
-        """The energy of each label at each pixel, its neighbours' word included: ``(*B, H, W, K)``."""
+    def beliefs(self, value: Tensor) -> Tensor:
+        """How likely each label of each pixel is, ``(*B, H, W, K)``, or each bit to be 1, ``(*B, *event)``; with `Min` 0 or 1."""
+
+    @abstractmethod
+    def labels(self, value: Tensor) -> Tensor:
+        """The most likely label of each pixel, ``(*B, H, W)``, or value of each bit, ``(*B, *event)``."""
 
     def energies(self, **values: Tensor) -> Tensor:
         return self.sweep(values[self.variable])[0]
-
-    def beliefs(self, value: Tensor) -> Tensor:
-        """How likely each label is at each pixel (with `Min`: one-hot, the lowest): ``(*B, H, W, K)``."""
-        return share(self.reduction, self.totals(value))
-
-    def labels(self, value: Tensor) -> Tensor:
-        """The most likely label of each pixel, ``(*B, H, W)``."""
-        return self.totals(value).argmin(-1)
 
     @property
     def batch_shape(self) -> torch.Size:
@@ -86,7 +81,31 @@ class Relaxation(Energy, ABC):
         return type(self)(self.field.select(rows), self.reduction)
 
 
-class FactorizedFreeEnergy(Relaxation):
+class LabelRelaxation(Relaxation):
+    """A free energy of beliefs in the labels of an image; final are `FactorizedFreeEnergy` and `BetheFreeEnergy`."""
+
+    outgoing: Tensor
+
+    def __init__(self, field: RandomField, reduction: Reduction, **variable: Real) -> None:
+        super().__init__(field, reduction, **variable)
+        self.register_buffer("outgoing", field.outgoing, persistent=False)
+
+    @classmethod
+    def example(cls) -> LabelRelaxation:
+        return cls(RandomField.example(), FreeEnergy(1.5))
+
+    @abstractmethod
+    def totals(self, value: Tensor) -> Tensor:
+        """The energy of each label at each pixel, its neighbours' word included: ``(*B, H, W, K)``."""
+
+    def beliefs(self, value: Tensor) -> Tensor:
+        return share(self.reduction, self.totals(value))
+
+    def labels(self, value: Tensor) -> Tensor:
+        return self.totals(value).argmin(-1)
+
+
+class FactorizedFreeEnergy(LabelRelaxation):
     """The free energy of independent pixels, an upper bound of the true one at every value.
 
     The variable is the mean field h, the energy of each label; the belief in it is q = ∂R/∂h, so that −S(q)/β = R(h) − ⟨q, h⟩.
@@ -106,8 +125,71 @@ class FactorizedFreeEnergy(Relaxation):
         entropy = self.reduction(mean_field) - _mean(q, mean_field)
         return (mean + entropy).sum((-2, -1)), made
 
+    def alone(self) -> Tensor:
+        """The mean field where no neighbour has said anything, ``(*B, H, W, K)``."""
+        return self.field.unary.expand(*self.batch_shape, *self.space.shape)
 
-class BetheFreeEnergy(Relaxation):
+    def first(self) -> Tensor:
+        """The black pixels of a checkerboard, ``(H, W, 1)``: they don't see each other, and the white ones don't."""
+        rows, columns = (torch.arange(length, device=self.device) for length in self.space.shape[:2])
+        return ((rows[:, None] + columns) % 2 == 0).unsqueeze(-1)
+
+
+class FactorizedBits(Relaxation):
+    """The free energy of bits that are independent, an upper bound of the true one at every value.
+
+    The variable is the mean field h, by how much each bit's 1 is lower than its 0; the belief in a 1 is q = σ(β h). It needs an
+    energy that is linear in each bit, or no less at the mean of independent bits than in the mean: one whose other layers were
+    minimised or summed out. With a single other layer, all bits may move at once, and every step lowers the bound.
+
+    Args:
+        field: The energy of the bits: a Boltzmann machine's layer, the one that it talks to being eliminated.
+        reduction: `FreeEnergy` or `Min`.
+    """
+
+    @classmethod
+    def example(cls) -> FactorizedBits:
+        return cls(EliminatedBits.example(), FreeEnergy(1.5))
+
+    def __init__(self, field: EliminatedBits, reduction: Reduction) -> None:
+        super().__init__(field, reduction, mean_field=Real(*field.space.shape))
+
+    def beliefs(self, value: Tensor) -> Tensor:
+        return self.labels(value) if self._beta is None else (self._beta * value).sigmoid()
+
+    def labels(self, value: Tensor) -> Tensor:
+        return (value > 0).to(value.dtype)
+
+    def energies(self, mean_field: Tensor) -> Tensor:
+        q = self.beliefs(mean_field)
+        return self.field.value(q) + self._told(mean_field, q)
+
+    def sweep(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        q = self.beliefs(value)
+        energies, slope = self.field.value_and_gradient(q)
+        return energies + self._told(value, q), -slope
+
+    def _told(self, h: Tensor, q: Tensor) -> Tensor:
+        """−S(q)/β, ``(*B)``."""
+        reduced = h.relu() if self._beta is None else softplus(self._beta * h) / self._beta
+        return (q * h - reduced).flatten(-len(self.space.shape)).sum(-1)
+
+    @property
+    def _beta(self) -> Any:
+        """The inverse temperature, of which each sample may have its own; ``None`` with `Min`."""
+        beta = getattr(self.reduction, "beta", None)
+        return beta.reshape(*beta.shape, *[1] * len(self.space.shape)) if isinstance(beta, Tensor) else beta
+
+    def alone(self) -> Tensor:
+        """No mean field: each bit is 1 as often as 0, ``(*B, *event)``."""
+        reference = self.reference
+        return torch.zeros(*self.batch_shape, *self.space.shape, device=self.device).to(reference)
+
+    def first(self) -> None:
+        """Nothing: the bits don't see each other but through the layer that is eliminated, so that all may move at once."""
+
+
+class BetheFreeEnergy(LabelRelaxation):
     """The free energy of pixels and pairs, from the messages that arrive at each pixel from above, below, left and right."""
 
     def __init__(self, field: RandomField, reduction: Reduction) -> None:
