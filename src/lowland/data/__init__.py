@@ -17,6 +17,7 @@ from .framing import frame_ink, frame_line
 from .generated import SOURCES, hidden_sources, spiral
 from .labelled import Labelled, labelled_images
 from .lines import Lines, compose_lines, distort_lines, gather_lines, join_lines, similar_rows, splice_lines
+from .matched import frame_strokes, match_ink
 from .patches import Whitening, extract_patches, whiten_images
 from .recordings import Recordings, recorded_words
 from .registry import Row, dataset, datasets, describe, listing, load, verify
@@ -55,6 +56,8 @@ __all__ = [
     "image_folder",
     "frame_ink",
     "frame_line",
+    "frame_strokes",
+    "match_ink",
     "labelled_images",
     "Labelled",
     "read_table",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,39 +12,46 @@ from .datafile import DataFile, Edition
 from .dataset import Dataset, Find
 from .formats import read_members, read_picture
 
-ARCHIVES = {"train": "images_background.zip", "test": "images_evaluation.zip"}
+SIDE = 105
 DRAWERS = 20
 
 
 def _load(find: Find, split: str) -> dict[str, Any]:
-    path = find(ARCHIVES[split])
+    path = find(f"images_{split}.zip")
     members = read_members(path, ".png")
-    pictures = [read_picture(content, f"{path}/{name}") for name, content in members.items()]
     characters = [name.rsplit("/", 1)[0] for name in members]
     alphabets = [name.rsplit("/", 2)[0] for name in members]
-    kinds, writings = (list(dict.fromkeys(names)) for names in (characters, alphabets))
-    if len(pictures) != DRAWERS * len(kinds) or len({picture.shape for picture in pictures}) != 1:
+    pictures = [read_picture(content, f"{path}/{name}") for name, content in members.items()]
+    different = list(dict.fromkeys(characters))
+    if len(pictures) != DRAWERS * len(different) or {picture.shape for picture in pictures} != {(SIDE, SIDE)}:
         raise DataError(
-            f"{path}: wanted {DRAWERS} pictures of one size for each of {len(kinds)} characters; it holds others."
+            f"{path}: wanted {DRAWERS} pictures of {SIDE}×{SIDE} pixels for each of {len(different)} characters; it holds others."
         )
-    kind, writing = ({name: place for place, name in enumerate(names)} for names in (kinds, writings))
     return {
         "x": torch.stack(pictures) == 0,
-        "y": torch.tensor([kind[name] for name in characters]),
-        "alphabet": torch.tensor([writing[name] for name in alphabets]),
+        "character": _numbered(characters),
+        "alphabet": _numbered(alphabets),
+        "drawer": torch.tensor([int(Path(name).stem.rpartition("_")[2]) - 1 for name in members]),
     }
+
+
+def _numbered(names: list[str]) -> torch.Tensor:
+    """Names as numbers, in the order in which they first appear."""
+    number = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    return torch.tensor([number[name] for name in names])
 
 
 OMNIGLOT = Dataset(
     name="omniglot",
-    what="1,623 characters of 50 alphabets, real and invented, each drawn with a mouse by twenty people. Train are the "
-    "30 alphabets called background, test the 20 called evaluation.",
+    what="1,623 characters of 50 alphabets, real and invented, each drawn with a mouse by twenty people. Background are the "
+    "30 alphabets to learn from, evaluation the 20 to be judged on.",
     shapes={
         "x": "(N, 105, 105) bool: true is ink",
-        "y": "(N,) int64: the character, counted within the split",
-        "alphabet": "(N,) int64: the alphabet, counted within the split",
+        "character": "(N,) int64: counted within the split, alphabet by alphabet",
+        "alphabet": "(N,) int64: counted within the split",
+        "drawer": "(N,) int64: 0 to 19, one of the twenty who drew this alphabet",
     },
-    splits={"train": 19280, "test": 13180},
+    splits={"background": 19280, "evaluation": 13180},
     source="B. Lake, R. Salakhutdinov & J. Tenenbaum, github.com/brendenlake/omniglot; the folders of PNG files, zipped anew.",
     licence="MIT.",
     citation="Lake, Salakhutdinov & Tenenbaum, Human-level concept learning through probabilistic program induction, Science 350 (2015).",
