@@ -6,6 +6,7 @@ from torch import nn
 
 from lowland.energy import Energy, Function
 from lowland.errors import SpaceError, StructureError
+from lowland.nets import UnitLayer
 from lowland.objectives import (
     Contracting,
     ContrastivePairs,
@@ -55,6 +56,18 @@ def test_the_contraction_of_a_sigmoid_layer_is_rifais_closed_form():
     torch.testing.assert_close(Contracting()(energy, values).value, wanted)
     guesses = torch.stack([Contracting(draws=3)(energy, values).value for _ in range(200)])
     assert abs(guesses.mean() - wanted) < 4 * guesses.std() / 200**0.5
+
+
+@pytest.mark.parametrize("unit", ["sigmoid", "shrink"])
+def test_a_layer_of_units_needs_no_pass_backward(unit):
+    layer, values = UnitLayer(3, 5, unit), batch()
+    energy = Embedded(layer)
+    torch.manual_seed(1)
+    closed = Contracting(second=0.5)(energy, values)
+    torch.manual_seed(1)
+    by_hand = Contracting(second=0.5, encoder=lambda x: layer(x))(energy, values)
+    torch.testing.assert_close(closed.value, by_hand.value)
+    torch.testing.assert_close(closed.parts, by_hand.parts)
 
 
 def test_the_change_of_the_jacobian_is_the_second_derivative():

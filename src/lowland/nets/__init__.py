@@ -1,5 +1,6 @@
 """Architectures that energies are made of."""
 
+from .autoencoder import UNITS, TiedAutoencoder, Unit, UnitLayer
 from .filter_bank import FilterBank
 from .glyph import GlyphNet
 from .lenet import LeNet5, ModernLeNet, PartialConvolution, ScaledTanh, TrainableSubsampling, digit_bitmaps
@@ -11,6 +12,10 @@ from .time_delay import TimeDelayNet
 
 __all__ = [
     "FilterBank",
+    "TiedAutoencoder",
+    "UNITS",
+    "Unit",
+    "UnitLayer",
     "GlyphNet",
     "TimeDelayNet",
     "LISTA",

@@ -3,6 +3,8 @@
     contracting      ‖∂h/∂x‖²_F + γ/σ² mean_ε ‖∂h/∂x(x + σε) − ∂h/∂x(x)‖²_F       of first order, and higher ones by noise
     saturating       Σ_k distance of the pre-activation a_k to where its unit's slope is 0
 
+For a layer of units h = s(Wx + b) both are closed forms: Σ_k s′_k(x)² ‖W_k‖² and Σ_k (s′_k(x + σε) − s′_k(x))² ‖W_k‖².
+
 Push down nothing, and nothing up: they keep the volume small that a reconstruction makes low. Add them to one,
 ``EnergyLoss() + 0.1 * Contracting()`` (strategy A3).
 
@@ -36,6 +38,7 @@ class Contracting(Objective):
         second: γ ≥ 0, weight of the change of the Jacobian, per unit of x²; 0 leaves it out.
         sigma: Standard deviation of the noise that measures it, in units of x.
         draws: Random directions that stand for all of the embedding; exact by default, with a pass backward for each of its dimensions.
+            An encoder of one layer that has ``weight`` and ``slopes(x)``, as `lowland.nets.UnitLayer` has, needs no pass backward.
         name: The variable that is embedded.
         encoder: ``encoder(x (N, *event)) → (N, K)``; the part of the energy called ``encoder`` by default.
     """
@@ -67,16 +70,28 @@ class Contracting(Objective):
         embed = self.encoder or encoder(energy)
         x = values[self.name]
         with torch.enable_grad():
-            rows, ways = self._jacobian(embed, x)
-            first = rows.square().sum() / (len(x) * self._share(ways))
-            parts = {"jacobian": first.detach()}
-            value = first
-            if self.second:
-                nearby, _ = self._jacobian(embed, x + self.sigma * torch.randn_like(x), ways)
-                change = (nearby - rows).square().sum() / (len(x) * self._share(ways) * self.sigma**2)
+            first, change = self._of_layer(embed, x) if hasattr(embed, "slopes") else self._of_any(embed, x)
+            parts, value = {"jacobian": first.detach()}, first
+            if change is not None:
                 parts["jacobian_change"] = change.detach()
                 value = value + self.second * change
         return Loss(value, parts)
+
+    def _of_layer(self, layer: Any, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        lengths, slopes = layer.weight.square().sum(1), layer.slopes(x)
+        first = (slopes.square() @ lengths).mean()
+        if not self.second:
+            return first, None
+        change = layer.slopes(x + self.sigma * torch.randn_like(x)) - slopes
+        return first, (change.square() @ lengths).mean() / self.sigma**2
+
+    def _of_any(self, embed: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor | None]:
+        rows, ways = self._jacobian(embed, x)
+        first = rows.square().sum() / (len(x) * self._share(ways))
+        if not self.second:
+            return first, None
+        nearby, _ = self._jacobian(embed, x + self.sigma * torch.randn_like(x), ways)
+        return first, (nearby - rows).square().sum() / (len(x) * self._share(ways) * self.sigma**2)
 
     def _jacobian(
         self, embed: Callable[[Tensor], Tensor], x: Tensor, ways: Tensor | None = None
