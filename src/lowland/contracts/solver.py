@@ -18,8 +18,8 @@ def check_solver(solver: Solver) -> None:
 
     The state leads with the value and with the batch; nothing of the caller's changes; rows never influence each other; a
     generator repeats it; float64 stays float64. A minimiser finds the lowest point, says so, and stays there; unrolled, gradients
-    flow through it. One that looks over beliefs finds a stationary point of their free energy. A sampler draws from exp(−βE), and
-    never claims to have converged.
+    flow through it. A stochastic one comes near the lowest point, and never claims to have arrived. One that looks over beliefs
+    finds a stationary point of their free energy. A sampler draws from exp(−βE), and never claims to have converged.
 
     Raises:
         ContractError: For the first promise that is broken.
@@ -31,6 +31,8 @@ def check_solver(solver: Solver) -> None:
     _check_rows(solver, energy, start, who)
     if solver.samples:
         _check_samples(solver, energy, who)
+    elif solver.stochastic:
+        _check_near(solver, energy, start, lowest, who)
     elif lowest is None:
         _check_beliefs(solver, energy, start, who)
     else:
@@ -84,7 +86,11 @@ def _check_state(solver: Solver, energy: Energy, start: Tensor, who: str) -> Non
                 f"tensors of a state lead with the batch, but {name} is {tuple(part.shape)}",
             )
     require(info.energy.shape == (6,), who, "info has an energy for each sample")
-    require(solver.samples == (info.residual is None), who, "a minimiser has a residual, a sampler has none")
+    require(
+        (solver.samples or solver.stochastic) == (info.residual is None),
+        who,
+        "a minimiser has a residual, a sampler or a stochastic solver has none",
+    )
     require(state[0].dtype == torch.float64, who, "float64 stays float64")
     require(bool((start == before).all()), who, "the caller's start stays as it was")
 
@@ -117,6 +123,18 @@ def _check_minimum(solver: Solver, energy: Energy, start: Tensor, lowest: Tensor
     require(not bool(short.converged.any()), who, "does not claim to have converged without looking")
     if "unroll" not in solver.exempt:
         _check_unroll(solver, lowest, who)
+
+
+def _check_near(solver: Solver, energy: Energy, start: Tensor, lowest: Tensor | None, who: str) -> None:
+    generator = torch.Generator().manual_seed(4)
+    found = solve(solver, energy, start, steps=60, generator=generator)
+    require(not bool(found.converged.any()), who, "never claims to have converged")
+    close(found.energy, energy.value(found.value), who, "reports the energy where it stopped", 1e-10)
+    if lowest is None:
+        raise ContractError(f'{who}: stochastic solvers are tried on "smooth" or "kink", got {solver.tried_on!r}.')
+    before, bottom = energy.value(start), energy.value(lowest)
+    left = (found.energy - bottom) / (before - bottom)
+    require(bool((left < 0.02).all()), who, f"goes down by 98 % of the way to the lowest point (left: {left.tolist()})")
 
 
 def _check_beliefs(solver: Solver, energy: Energy, start: Tensor, who: str) -> None:

@@ -8,6 +8,7 @@ from .amortised import Amortisation, Amortised, amortise
 from .annealed_importance_sampling import LogPartition, annealed_importance_sampling
 from .annealed_langevin import AnnealedLangevin, noise_levels
 from .belief_propagation import BeliefPropagation
+from .cem import CEM, ICEM, GradientCEM
 from .chains import effective_sample_size, split_r_hat
 from .choose import default_solver
 from .coordinate import CoordinateDescent, GreedyCoordinateDescent
@@ -18,6 +19,8 @@ from .infer import infer, posterior
 from .langevin import MALA, Langevin
 from .log_partition import log_partition
 from .mean_field import MeanField
+from .mppi import MPPI
+from .multi_start import MultiStart
 from .prefix_beam import prefix_beam
 from .proximal import FISTA, ISTA
 from .quality import Quality, how_good
@@ -31,19 +34,24 @@ __all__ = [
     "Amortised",
     "AnnealedLangevin",
     "BeliefPropagation",
+    "CEM",
     "CoordinateDescent",
     "FISTA",
     "Gibbs",
+    "GradientCEM",
     "GradientDescent",
     "GreedyCoordinateDescent",
     "HMC",
+    "ICEM",
     "ISTA",
     "Info",
     "LBFGS",
     "Langevin",
     "LogPartition",
     "MALA",
+    "MPPI",
     "MeanField",
+    "MultiStart",
     "Newton",
     "Quality",
     "Readings",

@@ -30,8 +30,9 @@ class Info(NamedTuple):
     """What a person wants to know of one step.
 
     Attributes:
-        energy: ``(*B)``, where the step began.
-        residual: ``(*B)``, 0 exactly at a solution, in units of the slope; ``None`` for a sampler, which never arrives.
+        energy: ``(*B)``, where the step began; the lowest of its candidates for a stochastic solver.
+        residual: ``(*B)``, 0 exactly at a solution, in units of the slope; ``None`` for a sampler or a stochastic solver, which
+            never arrive.
         accepted: ``(*B)`` booleans, whether the proposal was taken, for solvers that propose.
     """
 
@@ -57,6 +58,8 @@ class Solver:
     tried_on: ClassVar[str] = "smooth"
     #: Whether it draws samples of exp(−β E) rather than look for the lowest point.
     samples: ClassVar[bool] = False
+    #: Whether it looks among random candidates: it comes near the lowest point, has no residual, and never claims to have arrived.
+    stochastic: ClassVar[bool] = False
 
     @classmethod
     def example(cls) -> Solver:
