@@ -13,6 +13,7 @@ from .energy import Energy, QuadraticForm
 from .grid import Grid, RandomField
 from .independent_bits import CompletedBits, EliminatedBits, IndependentBits
 from .independent_gaussians import IndependentGaussians
+from .latent_bits import GaussianBelief, LatentBits, SeenBits
 from .lattice import Lattice, LatticePaths
 from .linear import batched_linear, linear
 from .mixture import CompletedMixture, GaussianMixture
@@ -69,6 +70,7 @@ __all__ = [
     "HiddenLayers",
     "FreeEnergy",
     "Function",
+    "GaussianBelief",
     "GaussianBernoulli",
     "GaussianMixture",
     "Grid",
@@ -77,6 +79,7 @@ __all__ = [
     "IndependentComponents",
     "KBest",
     "Labelling",
+    "LatentBits",
     "Level",
     "LinearReconstruction",
     "Min",
@@ -98,6 +101,7 @@ __all__ = [
     "RestrictedBoltzmann",
     "Sample",
     "Scaled",
+    "SeenBits",
     "Segmentation",
     "Segments",
     "Structure",

@@ -15,6 +15,7 @@ from .coordinate import CoordinateDescent, GreedyCoordinateDescent
 from .gibbs import Gibbs
 from .gradient import LBFGS, GradientDescent, Newton, TorchOptimizer
 from .hmc import HMC
+from .importance_sampling import FreeEnergies, importance_sampling
 from .infer import infer, posterior
 from .langevin import MALA, Langevin
 from .log_partition import log_partition
@@ -37,6 +38,7 @@ __all__ = [
     "CEM",
     "CoordinateDescent",
     "FISTA",
+    "FreeEnergies",
     "Gibbs",
     "GradientCEM",
     "GradientDescent",
@@ -65,6 +67,7 @@ __all__ = [
     "effective_sample_size",
     "how_good",
     "implicit",
+    "importance_sampling",
     "infer",
     "log_partition",
     "minimiser",

@@ -30,6 +30,7 @@ from .edit_distance import edit_distance, word_error
 from .embedding import ContrastivePairs, Triplet
 from .energy_loss import EnergyLoss
 from .error import error_rate, rejection_curve
+from .evidence import EvidenceBound, ImportanceWeighted, active_units
 from .expectation_maximization import expectation_maximization
 from .guard import Guard
 from .info_nce import InfoNCE
@@ -62,10 +63,12 @@ __all__ = [
     "Denoising",
     "DenoisingScoreMatching",
     "EnergyLoss",
+    "EvidenceBound",
     "GaussianNoise",
     "GeneralizedScoreMatching",
     "Guard",
     "Hinge",
+    "ImportanceWeighted",
     "InfoNCE",
     "LeastMeanSquares",
     "Loss",
@@ -91,6 +94,7 @@ __all__ = [
     "SumObjective",
     "Triplet",
     "VarianceCovariance",
+    "active_units",
     "audit",
     "auroc",
     "boltzmann_sweep",
