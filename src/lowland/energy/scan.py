@@ -25,6 +25,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .threads import threads_for
+
 #: Steps between two divisions at most.
 _LONGEST = 16
 #: Nats below which a share is nothing: 1e-11.
@@ -248,23 +250,24 @@ def _forward(
     stop, shared, product = start + len(rows), moves.weights, torch.mm
     here, tiny = start + first, torch.finfo(weights.dtype).tiny
     begun = -(-here // every)  # how many divisions came before
-    while here < stop:
-        if here % every == 0:
-            if scales is None:
-                found.append(before.sum(-1, keepdim=True).clamp_min_(tiny))
-            rows[here - start].div_((found if scales is None else scales)[here // every - begun])
-        there = min((here // every + 1) * every, stop)
-        inside = slice(here - start, there - start)
-        if steps is None:
-            for row, out in zip(rows[inside], outs[inside], strict=True):
-                product(before, shared, out=out)
-                before = out.mul_(row)
-        else:
-            each = steps[here - start - first : there - start - first]
-            for row, out, step in zip(rows[inside], outs[inside], each, strict=True):
-                torch.bmm(before[:, None], step, out=out[:, None])
-                before = out.mul_(row)
-        here = there
+    with threads_for(weights[0].numel() * weights.shape[-1]):
+        while here < stop:
+            if here % every == 0:
+                if scales is None:
+                    found.append(before.sum(-1, keepdim=True).clamp_min_(tiny))
+                rows[here - start].div_((found if scales is None else scales)[here // every - begun])
+            there = min((here // every + 1) * every, stop)
+            inside = slice(here - start, there - start)
+            if steps is None:
+                for row, out in zip(rows[inside], outs[inside], strict=True):
+                    product(before, shared, out=out)
+                    before = out.mul_(row)
+            else:
+                each = steps[here - start - first : there - start - first]
+                for row, out, step in zip(rows[inside], outs[inside], each, strict=True):
+                    torch.bmm(before[:, None], step, out=out[:, None])
+                    before = out.mul_(row)
+            here = there
     return found if scales is None else scales
 
 
@@ -285,21 +288,22 @@ def _backward(
     rows, outs, ahead = weights.unbind(), b.unbind(), flows.unbind()
     shift = 1 if start == 0 else 0
     into = None
-    for i in reversed(range(len(rows))):
-        if checked:  # what can't be reached may have grown out of range
-            outs[i].masked_fill_(alphas[i] == 0, 0.0)
-        torch.mul(rows[i], outs[i], out=ahead[i])
-        if i == 0 and start == 0:
-            return None
-        into = outs[i - 1] if i else torch.empty_like(outs[0])
-        if steps is None and begins is None:
-            torch.mm(ahead[i], turned, out=into)
-        elif steps is None and begins is not None:
-            torch.addmm(begins[start + i - 1], ahead[i], turned, out=into)
-        elif steps is not None:
-            torch.bmm(steps[i - shift], ahead[i][..., None], out=into[..., None])
-            if begins is not None:
-                into += begins[start + i - 1]
+    with threads_for(weights[0].numel() * weights.shape[-1]):
+        for i in reversed(range(len(rows))):
+            if checked:  # what can't be reached may have grown out of range
+                outs[i].masked_fill_(alphas[i] == 0, 0.0)
+            torch.mul(rows[i], outs[i], out=ahead[i])
+            if i == 0 and start == 0:
+                return None
+            into = outs[i - 1] if i else torch.empty_like(outs[0])
+            if steps is None and begins is None:
+                torch.mm(ahead[i], turned, out=into)
+            elif steps is None and begins is not None:
+                torch.addmm(begins[start + i - 1], ahead[i], turned, out=into)
+            elif steps is not None:
+                torch.bmm(steps[i - shift], ahead[i][..., None], out=into[..., None])
+                if begins is not None:
+                    into += begins[start + i - 1]
     return into
 
 

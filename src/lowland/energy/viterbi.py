@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ..spaces import NOTHING
+from .threads import threads_for
 
 #: Steps after which the lowest energy is taken off.
 _EVERY = 32
@@ -38,12 +39,13 @@ def lowest_path(initial: Tensor, transition: Tensor, unary: Tensor, lengths: Ten
     rows, before = lowest.unbind(), lowest[..., None].unbind()
     steps = repeat(transition) if transition.ndim == 2 else transition.unbind(1)
     arcs, best = unary.new_empty(count, states, states), unary.new_empty(count, states)
-    for t, (row, last, step) in enumerate(zip(rows[1:], before, steps, strict=False)):
-        torch.add(last, step, out=arcs)
-        torch.amin(arcs, 1, out=best)
-        row.add_(best)
-        if t % _EVERY == 0:
-            row.sub_(row.amin(-1, keepdim=True).nan_to_num_(posinf=0.0))
+    with threads_for(arcs.numel()):
+        for t, (row, last, step) in enumerate(zip(rows[1:], before, steps, strict=False)):
+            torch.add(last, step, out=arcs)
+            torch.amin(arcs, 1, out=best)
+            row.add_(best)
+            if t % _EVERY == 0:
+                row.sub_(row.amin(-1, keepdim=True).nan_to_num_(posinf=0.0))
     return trace(lowest, transition, lengths, torch.add, torch.argmin)
 
 
