@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..energy import Energy, LatentBits, Network, NetworkTable, Reconstruction
+from ..energy import Energy, LatentBits, Network, NetworkTable, QuantisedReconstruction, Reconstruction
 from ..errors import VariableError
 from ..objectives import Loss, Objective
 from ..spaces import Binary, Real
@@ -106,8 +106,12 @@ def _problem(kind: str) -> tuple[Energy, dict[str, Tensor]]:
         network = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
         if kind == "latent":
             return LatentBits.example(), {"x": (x > 0.3).float().reshape(32, 2, 2)}
+        if kind == "codes":
+            return QuantisedReconstruction.example(), {"x": x}
         if kind == "real":
             return Network(network, x=Real(4)), {"x": x}
         if kind == "bits":
             return Network(network, x=Binary(4)), {"x": (x > 0.3).float()}
-    raise ContractError(f'wanted an objective tried on "labels", "real", "bits", "pairs", "restored" or "latent", got {kind!r}.')
+    raise ContractError(
+        f'wanted an objective tried on "labels", "real", "bits", "pairs", "restored", "latent" or "codes", got {kind!r}.'
+    )

@@ -5,6 +5,7 @@ from .algebra import Conditioned, Scaled, Sum
 from .alignment import Alignment, Alignments, FrameEnergies
 from .chain import Chain
 from .clusters import Clusters
+from .codebook import Codebook, Places, QuantisedReconstruction
 from .components import IndependentComponents, PrincipalComponents
 from .constant import Constant
 from .deep_boltzmann import DeepBoltzmann, HiddenLayers
@@ -54,6 +55,7 @@ __all__ = [
     "Bowl",
     "BoltzmannMachine",
     "Clusters",
+    "Codebook",
     "Completed",
     "CompletedBits",
     "CompletedMixture",
@@ -89,10 +91,12 @@ __all__ = [
     "Prediction",
     "OtherLabelling",
     "PieceEnergies",
+    "Places",
     "PrincipalComponents",
     "Prototypes",
     "Quadratic",
     "QuadraticForm",
+    "QuantisedReconstruction",
     "RandomField",
     "Reconstruction",
     "Reduction",

@@ -47,6 +47,7 @@ from .objective import Loss, Objective, SumObjective
 from .score_matching import DenoisingScoreMatching, ScoreMatching, SlicedScoreMatching
 from .square import LeastMeanSquares
 from .variance_covariance import VarianceCovariance
+from .vector_quantisation import VectorQuantisation, perplexity
 
 __all__ = [
     "edit_distance",
@@ -94,6 +95,7 @@ __all__ = [
     "SumObjective",
     "Triplet",
     "VarianceCovariance",
+    "VectorQuantisation",
     "active_units",
     "audit",
     "auroc",
@@ -106,6 +108,7 @@ __all__ = [
     "lloyd",
     "low_volume",
     "mend",
+    "perplexity",
     "principal_components",
     "shuffled",
     "spread_centres",

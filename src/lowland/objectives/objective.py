@@ -33,7 +33,8 @@ class Objective(ABC):
     #: What stops the energy from going flat, or why nothing does: one sentence, printed in the docs' table.
     no_collapse: str = ""
     #: What the checks try it on: "labels" (a classifier), "real" or "bits" (an energy of x alone), "pairs" (a distance between
-    #: the embeddings of x and y), "restored" (how well y is predicted from x) or "latent" (bits x of a hidden z, with a belief).
+    #: the embeddings of x and y), "restored" (how well y is predicted from x), "latent" (bits x of a hidden z, with a belief)
+    #: or "codes" (a vector-quantised auto-encoder).
     tried_on: ClassVar[str] = "labels"
 
     @classmethod
