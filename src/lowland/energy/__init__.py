@@ -8,6 +8,7 @@ from .clusters import Clusters
 from .codebook import Codebook, Places, QuantisedReconstruction
 from .components import IndependentComponents, PrincipalComponents
 from .constant import Constant
+from .costs import GoalDistance, QuadraticCost
 from .deep_boltzmann import DeepBoltzmann, HiddenLayers
 from .elimination import Eliminated
 from .energy import Energy, QuadraticForm
@@ -27,6 +28,7 @@ from .reconstruction import ConvolutionalReconstruction, LinearReconstruction, R
 from .reduction import Entropy, FreeEnergy, KBest, Min, Reduction, Sample
 from .regularizer import L1, L2, GroupL2, Regularizer
 from .restricted_boltzmann import BoltzmannMachine, GaussianBernoulli, RestrictedBoltzmann
+from .rollout import Rollout
 from .segments import PieceEnergies, Segmentation, Segments
 from .structure import Level, Structure, Table, reduce_paths
 from .tabulated import Tabulated
@@ -34,6 +36,7 @@ from .tree import Labelling, OtherLabelling, Tree
 from .trellis import Trellis
 from .variational import BetheFreeEnergy, FactorizedBits, FactorizedFreeEnergy, Relaxation
 from .word_models import WordModels
+from .world_model import Forecast, KnownModel, WorldModel
 
 __all__ = [
     "IndependentGaussians",
@@ -70,16 +73,19 @@ __all__ = [
     "FactorizedBits",
     "FactorizedFreeEnergy",
     "HiddenLayers",
+    "Forecast",
     "FreeEnergy",
     "Function",
     "GaussianBelief",
     "GaussianBernoulli",
     "GaussianMixture",
+    "GoalDistance",
     "Grid",
     "GroupL2",
     "IndependentBits",
     "IndependentComponents",
     "KBest",
+    "KnownModel",
     "Labelling",
     "LatentBits",
     "Level",
@@ -95,6 +101,7 @@ __all__ = [
     "PrincipalComponents",
     "Prototypes",
     "Quadratic",
+    "QuadraticCost",
     "QuadraticForm",
     "QuantisedReconstruction",
     "RandomField",
@@ -103,6 +110,7 @@ __all__ = [
     "Regularizer",
     "Relaxation",
     "RestrictedBoltzmann",
+    "Rollout",
     "Sample",
     "Scaled",
     "SeenBits",
@@ -114,6 +122,7 @@ __all__ = [
     "Tabulated",
     "Tree",
     "batched_linear",
+    "WorldModel",
     "linear",
     "misspelling",
     "reduce_paths",

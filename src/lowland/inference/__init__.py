@@ -26,6 +26,7 @@ from .prefix_beam import prefix_beam
 from .proximal import FISTA, ISTA
 from .quality import Quality, how_good
 from .readings import Readings, readings
+from .receding_horizon import RecedingHorizon
 from .solver import Info, Solution, Solver, solve
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "Newton",
     "Quality",
     "Readings",
+    "RecedingHorizon",
     "Solution",
     "Solver",
     "TorchOptimizer",
