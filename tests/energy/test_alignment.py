@@ -75,8 +75,8 @@ def test_minimum_and_free_energy_of_one_string_all_and_all_others(seed, beta):
 def test_the_best_few_the_entropy_and_the_labels():
     E, x = energy(), frames(3)
     structure = E.structure("y", "z", x=x, length=LENGTHS)[0]
-    paths, _, _ = E.structure("z", x=x, length=LENGTHS, y=written(STRINGS))[0].read(Min())
-    strings, best, _ = structure.read(KBest(3))
+    paths, _ = E.structure("z", x=x, length=LENGTHS, y=written(STRINGS))[0].read(Min())
+    strings, best = structure.read(KBest(3))
     for sample in range(3):
         readings = listed(x, sample)
         assert best[sample].tolist() == pytest.approx([e for e, *_ in readings[:3]])
@@ -96,7 +96,7 @@ def test_draws_are_as_common_as_they_are_likely():
     many = x[:1].expand(count, -1, -1)
     generator = torch.Generator().manual_seed(0)
     structure = E.structure("z", x=many, length=LENGTHS[:1].expand(count), y=written([[1]]).expand(count, -1))[0]
-    paths, _, _ = structure.read(Sample(1.0, generator))
+    paths, _ = structure.read(Sample(1.0, generator))
     readings = listed(x, 0, lambda s: s == [1])
     p = torch.tensor([-e for e, *_ in readings]).softmax(0)
     seen = torch.tensor([(paths == torch.tensor(labels)).all(1).sum() for _, labels, _ in readings])
@@ -223,7 +223,7 @@ def test_posteriors_are_those_of_the_list(question, which, beta):
 
 @given(questions)
 def test_the_best_labelling_is_that_of_the_list(question):
-    z, energies, _ = structured(question, "one").read(Min())
+    z, energies = structured(question, "one").read(Min())
     for n, (paths, right) in enumerate(labellings(question, "one")):
         torch.testing.assert_close(energies[n], right.min(), **CLOSE)
         if right.min().isfinite():

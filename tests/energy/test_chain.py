@@ -80,7 +80,7 @@ def test_free_energy_minimum_and_entropy_are_those_of_the_list(trellis, beta, ch
 @given(trellises, st.integers(1, 6))
 def test_the_best_are_those_of_the_list(trellis, k):
     paths = listed(trellis)
-    values, energies, _ = trellis.read(KBest(k))
+    values, energies = trellis.read(KBest(k))
     for n, (each, right) in enumerate(paths):
         torch.testing.assert_close(energies[n], KBest(k)(right), **CLOSE)
         for path, energy in zip(values[n], energies[n], strict=True):
@@ -92,13 +92,12 @@ def test_the_best_are_those_of_the_list(trellis, k):
 
 @given(trellises)
 def test_the_lowest_path_has_the_lowest_energy(trellis):
-    path, energies, share = trellis.read(Min())
+    path, energies = trellis.read(Min())
     for n, (each, right) in enumerate(listed(trellis)):
         if right.min().isinf():
-            assert energies[n].isinf() and (path[n] == -1).all() and (share[n] == 0).all()
+            assert energies[n].isinf() and (path[n] == -1).all()
         else:
             torch.testing.assert_close(right[(each == path[n]).all(1)].squeeze(0), right.min(), **CLOSE)
-            assert share[n].sum() == (path[n] >= 0).sum()
     torch.testing.assert_close(trellis.along(path), energies, **CLOSE)
 
 
@@ -174,9 +173,8 @@ def test_draws_have_the_probabilities_of_paths(forbidden, seed):
             free = many.replaced(unary).reduce_by_logarithms(Sample(2.0, generator))
             path = many.value(torch.autograd.grad(free.sum(), unary)[0])
         else:
-            path, energies, share = many.read(Sample(2.0, generator))
+            path, energies = many.read(Sample(2.0, generator))
             torch.testing.assert_close(many.along(path), energies)
-            assert (share.sum((1, 2)) == 5).all()
         paths, energies = listed(trellis.select(rows[:1]))[0]
         chance = FreeEnergy(2.0).answer(energies)
         order = chance.argsort(descending=True)[:12]
@@ -261,7 +259,7 @@ def test_no_path_is_no_energy_and_no_gradient():
         (slope,) = torch.autograd.grad(reduced.sum(), rows)
         assert reduced[0].isposinf().all() and reduced[1].isfinite().all()
         assert (slope[0] == 0).all() and slope[1].sum() > 0
-        path, _, _ = Trellis(unary, torch.zeros(2), torch.zeros(2, 2)).read(reduction)
+        path, _ = Trellis(unary, torch.zeros(2), torch.zeros(2, 2)).read(reduction)
         assert (path[0] == -1).all() and (path[1] >= 0).all()
 
 

@@ -211,7 +211,7 @@ def test_what_is_forbidden_costs_infinity_and_never_nan():
         assert not share.isnan().any() and not structure.edges(reduction).isnan().any()
         if not isinstance(reduction, Entropy):
             assert (reduced[0] == torch.inf).all() and (share[0] == 0).all()
-    value, energies, _ = structure.read(Min())
+    value, energies = structure.read(Min())
     assert value.tolist() == [[-1] * 4, [1] * 4]
     torch.testing.assert_close(energies, energy(**known, y=torch.tensor([[0, 0, 0, 0], [1, 1, 1, 1]])).detach())
 

@@ -32,7 +32,7 @@ _LONGEST = 16
 #: Nats below which a share is nothing: 1e-11.
 _NOTHING = 25.0
 #: Memory of the α of one stretch, in bytes, and its steps at least.
-_BYTES, _FEWEST = 400_000, 16
+_BYTES, _FEWEST = 800_000, 16
 
 
 @dataclass(frozen=True)

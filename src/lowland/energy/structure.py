@@ -70,13 +70,11 @@ class Structure:
         """
         raise StructureError(f"{type(self).__name__}: mistakes of an answer are no sum over its parts; use a hinge.")
 
-    def read(self, reduction: Reduction) -> tuple[Tensor, Tensor, Tensor]:
-        """The values found, their energies, and the gradient that they were read off from."""
+    def read(self, reduction: Reduction) -> tuple[Tensor, Tensor]:
+        """The values found and their energies, ``(B, *event)`` and ``(B)``, with k after the batch for the k best."""
         energies, share = self.share(reduction)
         value = self.value(share.flatten(0, 1) if energies.ndim > 1 else share)
-        if energies.ndim > 1:
-            value = value.unflatten(0, energies.shape)
-        return value, energies, share
+        return (value.unflatten(0, energies.shape) if energies.ndim > 1 else value), energies
 
 
 @dataclass(frozen=True, eq=False)

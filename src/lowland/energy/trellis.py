@@ -85,8 +85,7 @@ class Trellis(Structure):
             return (free.detach() + (drawn - drawn.detach())).masked_fill(free.isinf(), torch.inf)
         return self.reduce_by_logarithms(reduction)
 
-    def read(self, reduction: Reduction) -> tuple[Tensor, Tensor, Tensor]:
-        """The paths found, their energies, and the gradient: for the lowest path and a draw one-hot, without a backward pass."""
+    def read(self, reduction: Reduction) -> tuple[Tensor, Tensor]:
         fast = isinstance(reduction, (Min, KBest)) or (isinstance(reduction, Sample) and _is_number(reduction.beta))
         if self.other_than is not None or not fast:
             return super().read(reduction)
@@ -96,10 +95,7 @@ class Trellis(Structure):
             else:
                 path = self._drawn(reduction) if isinstance(reduction, Sample) else self._lowest()
                 energies = self.along(path)
-        path = path.masked_fill(energies.isinf()[..., None], NOTHING)
-        share = self.potentials.new_zeros(*path.shape, self.potentials.shape[-1])
-        share.scatter_(-1, path.clamp_min(0)[..., None], (path >= 0).to(share.dtype)[..., None])
-        return path, energies, share
+        return path.masked_fill(energies.isinf()[..., None], NOTHING), energies
 
     def value(self, share: Tensor) -> Tensor:
         """The state at each position, the likeliest where there are several; −1 beyond the end and where there is no path, ``(B, T)``."""

@@ -87,13 +87,12 @@ def _look_up(energy: Energy, name: str, reduction: Reduction) -> Solution:
 def _read_off(energy: Energy, structure: Structure, batch: torch.Size, reduction: Reduction | None) -> Solution:
     """The answer of a recursion: a path, or the string that it spells."""
     reduction = reduction or structure.bound or Min()
-    value, energies, share = structure.read(reduction)
-    value, energies, share = (part.unflatten(0, batch) for part in (value, energies, share))
+    value, energies = (part.unflatten(0, batch) for part in structure.read(reduction))
     if isinstance(reduction, Sample):  # what is reduced is the free energy, not the energy of the draw
         with torch.no_grad():
             energies = energy.value(value)
     exact = torch.full(energies.shape, isinstance(reduction, (Min, KBest)), device=energies.device)
-    return Solution(value, energies, exact & energies.isfinite(), 1, {"answer": share})
+    return Solution(value, energies, exact & energies.isfinite(), 1, {})
 
 
 def _relaxed(
