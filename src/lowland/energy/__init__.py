@@ -3,6 +3,7 @@
 from .acceptor import Acceptor, misspelling, spelling
 from .algebra import Conditioned, Scaled, Sum
 from .alignment import Alignment, Alignments, FrameEnergies
+from .autoencoder import BitReconstruction, SelfReconstruction
 from .chain import Chain
 from .clusters import Clusters
 from .codebook import Codebook, Places, QuantisedReconstruction
@@ -55,6 +56,7 @@ __all__ = [
     "Acceptor",
     "BetheFreeEnergy",
     "Bilinear",
+    "BitReconstruction",
     "Bowl",
     "BoltzmannMachine",
     "Clusters",
@@ -101,6 +103,7 @@ __all__ = [
     "PrincipalComponents",
     "Prototypes",
     "Quadratic",
+    "SelfReconstruction",
     "QuadraticCost",
     "QuadraticForm",
     "QuantisedReconstruction",

@@ -74,7 +74,9 @@ class UnitLayer(nn.Module):
 
     def activations(self, x: Float[Tensor, "N ..."]) -> Float[Tensor, "N K"]:
         """Wx + b, before the nonlinearity."""
-        return linear(x.flatten(1), self.weight, self.bias)
+        return linear(x.flatten(1), self.weight, self.bias).to(
+            self.weight.dtype
+        )  # in half precision a slope would be lost
 
     def slopes(self, x: Float[Tensor, "N ..."]) -> Float[Tensor, "N K"]:
         """s′(Wx + b): how far each unit is from being flat."""
