@@ -96,6 +96,26 @@ class ConvolutionalReconstruction(Energy):
     def energies(self, y: Float[Tensor, "B C H W"], z: Float[Tensor, "B K h w"]) -> Float[Tensor, " B"]:
         return 0.5 * (y - self.decode(z)).square().flatten(1).sum(-1)
 
+    def value_and_gradient(self, value: Tensor, name: str | None = None, **rest: Any) -> tuple[Tensor, Tensor]:
+        """The slope in z is what is left of the image, convolved with each filter turned round."""
+        if name != "z" or value.ndim != 4 or rest["y"].shape[:-3] != value.shape[:1]:
+            return super().value_and_gradient(value, name, **rest)
+        left = self.decode(value) - rest["y"]
+        margin = self.W.shape[-1] - 1
+        slope = F.conv2d(F.pad(left, [margin] * 4), self.W.flip(2, 3))
+        return 0.5 * left.square().flatten(1).sum(-1), slope
+
+    @torch.no_grad()
+    def curvature(self, grid: int = 32) -> float:
+        """The largest curvature in z, of images without end: over a grid of spatial frequencies, the length of the longest
+        response of all filters together.
+
+        Args:
+            grid: Frequencies along each side.
+        """
+        spectrum = torch.fft.rfft2(self.W, s=(grid, grid)).permute(2, 3, 1, 0)  # (f, g, C, K)
+        return float(torch.linalg.matrix_norm(spectrum, 2).max().square())
+
     @torch.no_grad()
     def normalize(self) -> None:
         """Scale each filter to length 1."""

@@ -8,9 +8,15 @@ from .lista import LISTA, LCoD
 from .mlp import mlp
 from .segment_recogniser import SegmentRecogniser
 from .space_displacement import SpaceDisplacementNet, multiply_adds
+from .sparse_encoder import ConvolutionalLISTA, ConvolutionalSparseEncoder, GainTanh, SmoothShrinkage, SparseEncoder
 from .time_delay import TimeDelayNet
 
 __all__ = [
+    "ConvolutionalLISTA",
+    "ConvolutionalSparseEncoder",
+    "GainTanh",
+    "SmoothShrinkage",
+    "SparseEncoder",
     "FilterBank",
     "TiedAutoencoder",
     "UNITS",
