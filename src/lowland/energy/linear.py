@@ -23,6 +23,8 @@ def _wide_vectors() -> bool:
 
 #: Whether `linear` may use oneDNN here.
 ONEDNN = _wide_vectors()
+#: Multiplications below which oneDNN's call, ten microseconds dearer, does not pay.
+SMALL = 200_000
 
 
 def linear(
@@ -36,6 +38,8 @@ def linear(
         bias: Added to every row.
     """
     inputs = (x, weight) if bias is None else (x, weight, bias)
+    if len(x) * weight.numel() < SMALL:
+        return F.linear(x, weight, bias)
     plain = all(one.dtype == torch.float32 and one.device.type == "cpu" for one in inputs)
     if not ONEDNN or not plain or torch.is_autocast_enabled("cpu") or watched():
         return F.linear(x, weight, bias)

@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import SpaceError
 from ..spaces import Categorical, Real, Space
 from .energy import Energy
+from .stack import is_stack, stack_slope
 from .tabulated import Tabulated
 
 
@@ -44,6 +46,15 @@ class Network(Energy):
         if output.ndim != 1:
             raise SpaceError(f"Network: wanted one number for each sample, (N,) or (N, 1), got {tuple(output.shape)}.")
         return output
+
+    def value_and_gradient(self, value: Tensor, name: str | None = None, **rest: Any) -> tuple[Tensor, Tensor]:
+        """In closed form for a plain stack of layers, where nobody asks for a graph."""
+        plain = not rest and len(self.spaces) == 1 and name in (None, self.variable)
+        if plain and not torch.is_grad_enabled() and is_stack(self.network):
+            single = len(self.space.batch_shape(value, self.variable)) == 1
+            if single and not torch.is_autocast_enabled(value.device.type):
+                return stack_slope(self.network, value)  # type: ignore[arg-type]
+        return super().value_and_gradient(value, name, **rest)
 
 
 class Function(Energy):

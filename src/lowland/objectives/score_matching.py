@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ..energy import Energy
 from ..errors import SpaceError, StructureError
-from .objective import Loss, Objective, alone, observed
+from .objective import Loss, Objective, alone
 
 
 class _Curved(Objective):
@@ -123,12 +123,13 @@ class DenoisingScoreMatching(Objective):
                 f"DenoisingScoreMatching: {len(self.sigmas)} noise levels need an energy that is told which: {type(energy).__name__} "
                 f"has no variable {self.level}."
             )
-        some = next((batch[name] for name in energy.spaces if name in batch), torch.empty(0))
-        levels = torch.tensor(self.sigmas, dtype=some.dtype, device=some.device)
-        drawn = levels[torch.randint(len(levels), (len(some),), device=some.device)]
-        energy, x = alone(energy, {**batch, self.level: drawn} if told else observed(energy, batch), self.name)
+        if told:
+            some = next((batch[name] for name in energy.spaces if name in batch), torch.empty(0))
+            levels = torch.tensor(self.sigmas, dtype=some.dtype, device=some.device)
+            batch = {**batch, self.level: levels[torch.randint(len(levels), (len(some),), device=some.device)]}
+        energy, x = alone(energy, batch, self.name)
         _continuous(energy, self)
-        sigma = drawn.reshape(-1, *[1] * (x.ndim - 1))
+        sigma = batch[self.level].reshape(-1, *[1] * (x.ndim - 1)) if told else min(self.sigmas)
         noise = torch.randn_like(x)
         with torch.enable_grad():
             energies, slope = energy.value_and_gradient((x + sigma * noise).requires_grad_())
