@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 
 #: Multiplications or sums of one operation below which a second thread is no help.
-_SMALL = 1 << 18
+_SMALL = 1 << 17
 
 
 @contextmanager

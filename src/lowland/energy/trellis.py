@@ -147,7 +147,7 @@ class Trellis(Structure):
         )
         # the greatest of weights over exponential variates is each with its probability
         chance = torch.empty_like(sums).exponential_(generator=reduction.generator)
-        path = trace(sums.div_(chance), weights, self.lengths, torch.mul, torch.argmax)
+        path = trace(sums.div_(chance), weights, self.lengths, torch.mul, torch.max)
         if bool(lost.any()):
             rows = lost.nonzero()[:, 0]
             some = self.select(rows)

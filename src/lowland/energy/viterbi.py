@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import repeat
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..spaces import NOTHING
-from .threads import threads_for
 
 #: Steps after which the lowest energy is taken off.
 _EVERY = 32
@@ -36,17 +36,16 @@ def lowest_path(initial: Tensor, transition: Tensor, unary: Tensor, lengths: Ten
     count, _, states = unary.shape
     lowest = unary.transpose(0, 1).clone(memory_format=torch.contiguous_format)
     lowest[:1] += initial
-    rows, before = lowest.unbind(), lowest[..., None].unbind()
     steps = repeat(transition) if transition.ndim == 2 else transition.unbind(1)
     arcs, best = unary.new_empty(count, states, states), unary.new_empty(count, states)
-    with threads_for(arcs.numel()):
-        for t, (row, last, step) in enumerate(zip(rows[1:], before, steps, strict=False)):
-            torch.add(last, step, out=arcs)
-            torch.amin(arcs, 1, out=best)
-            row.add_(best)
-            if t % _EVERY == 0:
-                row.sub_(row.amin(-1, keepdim=True).nan_to_num_(posinf=0.0))
-    return trace(lowest, transition, lengths, torch.add, torch.argmin)
+    column, (last, *rows) = best[..., None], lowest[..., None].unbind()
+    for t, (row, step) in enumerate(zip(rows, steps, strict=False)):
+        torch.add(last, step, out=arcs)
+        torch.amin(arcs, 1, out=best)
+        last = row.add_(column)
+        if t % _EVERY == 0:
+            row.sub_(row.amin(-2, keepdim=True).nan_to_num_(posinf=0.0))
+    return trace(lowest, transition, lengths, torch.add, torch.min)
 
 
 def trace(
@@ -54,7 +53,7 @@ def trace(
     transition: Tensor,
     lengths: Tensor | None,
     extend: Callable[..., Tensor],
-    choose: Callable[..., Tensor],
+    choose: Callable[..., Any],
 ) -> Tensor:
     """From the end to the beginning: at each position the state chosen among those that lead to the next one.
 
@@ -63,7 +62,7 @@ def trace(
         transition: ``(K, K)`` or ``(N, T − 1, K, K)``, in the same terms.
         lengths: ``(N,)``, or all T.
         extend: Puts ``reached`` and ``transition`` together: `torch.add`, `torch.mul`.
-        choose: Picks a state: `torch.argmin`, `torch.argmax`.
+        choose: Picks a state: `torch.min`, `torch.max`.
 
     Returns:
         ``(N, T)``, −1 beyond the end.
@@ -73,8 +72,8 @@ def trace(
     samples = torch.arange(count, device=reached.device)
     place = torch.arange(positions, device=reached.device)
     path = torch.empty(positions, count, dtype=torch.int64, device=reached.device)
-    places, back = path.unbind(), reached.new_empty(count, states)
-    last = choose(rows[-1] if lengths is None else reached[(lengths - 1).clamp_min(0), samples], -1)
+    places, back, chosen = path.unbind(), reached.new_empty(count, states), reached.new_empty(count)
+    last = choose(rows[-1] if lengths is None else reached[(lengths - 1).clamp_min(0), samples], -1)[1]
     ended = None if lengths is None else (place[:, None] >= lengths - 1).unbind()
     places[-1].copy_(last)
     if transition.ndim == 2:
@@ -82,13 +81,13 @@ def trace(
         for t in range(positions - 1, 0, -1):
             torch.index_select(turned, 0, places[t], out=back)
             extend(back, rows[t - 1], out=back)
-            choose(back, -1, out=places[t - 1])
+            choose(back, -1, out=(chosen, places[t - 1]))
             if ended is not None:
                 torch.where(ended[t - 1], last, places[t - 1], out=places[t - 1])
     else:
         for t in range(positions - 1, 0, -1):
             extend(transition[samples, t - 1, :, places[t]], rows[t - 1], out=back)
-            choose(back, -1, out=places[t - 1])
+            choose(back, -1, out=(chosen, places[t - 1]))
             if ended is not None:
                 torch.where(ended[t - 1], last, places[t - 1], out=places[t - 1])
     path = path.T.contiguous()
