@@ -58,7 +58,7 @@ def _hooked(module: nn.Module) -> bool:
 
 
 @torch.no_grad()
-def stack_slope(network: nn.Sequential, x: Float[Tensor, N * event]) -> tuple[Float[Tensor, " N"], Tensor]:
+def stack_slope(network: nn.Sequential, x: Tensor) -> tuple[Float[Tensor, " N"], Tensor]:
     """Outputs and their slopes in the input, without a graph.
 
     Args:
