@@ -22,6 +22,7 @@ RANK = {
     "contracts": 7,
     "data": 5,
     "system": 6,
+    "environments": 6,
     "train": 7,
     "report": 7,
     "systems": 8,

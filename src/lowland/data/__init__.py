@@ -10,6 +10,7 @@ from .amounts import Amounts, labelled_amounts, read_fields
 from .characters import Characters, character_strings
 from .datafile import DataFile, Edition, FileState
 from .dataset import Dataset
+from .episodes import Episodes, join, read_episodes
 from .field import HEIGHT as LINE_HEIGHT
 from .field import Field, normalise_field
 from .files import image_folder, read_images, read_table
@@ -50,6 +51,9 @@ __all__ = [
     "Edition",
     "FileState",
     "Row",
+    "Episodes",
+    "join",
+    "read_episodes",
     "stratified",
     "holdout",
     "read_images",

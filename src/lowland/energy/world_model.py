@@ -31,14 +31,15 @@ class WorldModel(nn.Module):
         z: Space of what else decides how it goes on and can't be known before; ``None`` where nothing does.
 
     Attributes:
-        scale: What one unit of error is, in units of the state: a number, or a tensor that broadcasts against it.
+        scale: What one unit of error is, in units of the state: it broadcasts against one, and is 1 unless set.
     """
 
-    scale: Tensor | float = 1.0
+    scale: Tensor
 
     def __init__(self, state: Space, action: Space, z: Space | None = None) -> None:
         super().__init__()
         self.state, self.action, self.z = state, action, z
+        self.register_buffer("scale", torch.ones(()))
 
     @property
     def versions(self) -> int:

@@ -1,6 +1,7 @@
 """Architectures that energies are made of."""
 
 from .autoencoder import UNITS, TiedAutoencoder, Unit, UnitLayer
+from .dynamics import Dynamics
 from .filter_bank import FilterBank
 from .glyph import GlyphNet
 from .lenet import LeNet5, ModernLeNet, PartialConvolution, ScaledTanh, TrainableSubsampling, digit_bitmaps
@@ -17,6 +18,7 @@ __all__ = [
     "GainTanh",
     "SmoothShrinkage",
     "SparseEncoder",
+    "Dynamics",
     "FilterBank",
     "TiedAutoencoder",
     "UNITS",

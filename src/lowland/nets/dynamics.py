@@ -1,0 +1,126 @@
+"""A network as a world model: the change of a state, from the state and an action, in as many versions as one likes.
+
+    s[t+1] = s[t] + δ ⊙ net_m( (s[t] − μ)/σ, (a[t] − ν)/τ, z[t] )      m: a member of an ensemble, or a mask of dropout
+
+Sources: Chua et al., NeurIPS 2018, for ensembles; Gal & Ghahramani, ICML 2016, and Henaff, Canziani & LeCun, ICLR 2019, for masks
+that stay as they are over a rollout, so that a version is one world rather than a new one in each step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..energy import WorldModel
+from ..errors import UsageError
+from ..spaces import Space
+
+
+class Dynamics(WorldModel):
+    """A multi-layer perceptron that predicts by how much each entry of a state changes.
+
+    Args:
+        state: Space of one state: a vector.
+        action: Space of one action: a vector.
+        hidden: Units of each hidden layer.
+        z: Space of the latent variable, a vector; ``None`` for a model without one.
+        members: How many networks there are, each with its own start.
+        dropout: Probability that a hidden unit is silent.
+        masks: How many versions dropout makes outside of training, each with its own units silent.
+        nonlinearity: After each hidden layer; a smooth one has slopes that planning by gradients can follow.
+
+    Attributes:
+        weights: For each layer ``(members, in, out)``; ``biases``: ``(members, 1, out)``.
+        centre, width: ``(S + A)``, what is subtracted from states and actions and what they are divided by: see `fit_scale`.
+        scale: ``(S)``, δ: the usual change of a state in one step.
+
+    Raises:
+        UsageError: For spaces that are not vectors, or for an ensemble with dropout.
+    """
+
+    scale: Tensor
+    centre: Tensor
+    width: Tensor
+
+    def __init__(
+        self,
+        state: Space,
+        action: Space,
+        hidden: Sequence[int] = (64, 64),
+        *,
+        z: Space | None = None,
+        members: int = 1,
+        dropout: float = 0.0,
+        masks: int = 1,
+        nonlinearity: Callable[[Tensor], Tensor] = F.silu,
+    ) -> None:
+        super().__init__(state, action, z)
+        if any(space is not None and len(space.shape) != 1 for space in (state, action, z)):
+            raise UsageError(
+                f"Dynamics: wanted spaces of vectors, got {state!r}, {action!r} and {z!r}: encode them first."
+            )
+        if (
+            members < 1
+            or masks < 1
+            or not 0 <= dropout < 1
+            or (members > 1 and dropout > 0)
+            or (masks > 1 and not dropout)
+        ):
+            raise UsageError(
+                "Dynamics: wanted an ensemble (members ≥ 1) or dropout in [0, 1) with masks ≥ 1, "
+                f"got members={members}, dropout={dropout}, masks={masks}."
+            )
+        self.members, self.dropout, self.masks, self.nonlinearity = members, dropout, masks, nonlinearity
+        known = state.shape[0] + action.shape[0]
+        sizes = [known + (z.shape[0] if z is not None else 0), *hidden, state.shape[0]]
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        for before, after in pairwise(sizes):
+            self.weights.append(nn.Parameter(torch.randn(members, before, after) / before**0.5))
+            self.biases.append(nn.Parameter(torch.zeros(members, 1, after)))
+        self.register_buffer("centre", torch.zeros(known))
+        self.register_buffer("width", torch.ones(known))
+        self.register_buffer("scale", torch.ones(state.shape[0]))
+        for layer, units in enumerate(hidden):
+            kept = (torch.rand(masks, 1, units) >= dropout).float() / (1 - dropout)
+            self.register_buffer(f"mask_{layer}", kept)
+
+    @property
+    def versions(self) -> int:
+        return self.members if not self.dropout or self.training else self.masks
+
+    @torch.no_grad()
+    def fit_scale(self, s: Tensor, a: Tensor, y: Tensor) -> None:
+        """Set the units of the network from transitions: states ``(N, S)``, actions ``(N, A)`` and what came next ``(N, S)``."""
+        deviation, mean = torch.std_mean(torch.cat([s, a], -1), 0)
+        self.centre.copy_(mean)
+        self.width.copy_(deviation.clamp_min(1e-6))
+        self.scale.copy_((y - s).square().mean(0).sqrt().clamp_min(1e-6))
+
+    def step(self, s: Tensor, a: Tensor, z: Tensor | None = None) -> Tensor:
+        versions = len(s)
+        known = torch.cat([s, a.expand(versions, *a.shape)], -1)
+        hidden = (known - self.centre) / self.width
+        if z is not None:
+            hidden = torch.cat([hidden, z.expand(versions, *z.shape)], -1)
+        last = len(self.weights) - 1
+        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            hidden = _product(hidden, weight, bias)
+            if layer < last:
+                hidden = self._thinned(self.nonlinearity(hidden), layer)
+        return torch.addcmul(s, hidden, self.scale)
+
+    def _thinned(self, hidden: Tensor, layer: int) -> Tensor:
+        if not self.dropout:
+            return hidden
+        return F.dropout(hidden, self.dropout) if self.training else hidden * self.get_buffer(f"mask_{layer}")
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Each version by its own weights, or all by the same: ``(M, N, D)`` → ``(M, N, K)``."""
+    if len(weight) == 1:
+        return torch.addmm(bias[0, 0], x.reshape(-1, x.shape[-1]), weight[0]).reshape(*x.shape[:-1], -1)
+    return torch.baddbmm(bias, x, weight)
