@@ -8,7 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..energy import Energy, LatentBits, Network, NetworkTable, QuantisedReconstruction, Reconstruction
+from ..energy import (
+    L1,
+    Energy,
+    LatentBits,
+    LinearReconstruction,
+    Network,
+    NetworkTable,
+    Prediction,
+    QuantisedReconstruction,
+    Reconstruction,
+)
 from ..errors import VariableError
 from ..objectives import Loss, Objective
 from ..spaces import Binary, Real
@@ -108,10 +118,13 @@ def _problem(kind: str) -> tuple[Energy, dict[str, Tensor]]:
             return LatentBits.example(), {"x": (x > 0.3).float().reshape(32, 2, 2)}
         if kind == "codes":
             return QuantisedReconstruction.example(), {"x": x}
+        if kind == "sparse":
+            decoder, encoder = LinearReconstruction(4, 6), nn.Sequential(nn.Linear(4, 6), nn.Tanh())
+            return decoder + L1(Real(6), 0.1) + Prediction(encoder, Real(4), Real(6)), {"y": x}
         if kind == "real":
             return Network(network, x=Real(4)), {"x": x}
         if kind == "bits":
             return Network(network, x=Binary(4)), {"x": (x > 0.3).float()}
     raise ContractError(
-        f'wanted an objective tried on "labels", "real", "bits", "pairs", "restored", "latent" or "codes", got {kind!r}.'
+        f'wanted an objective tried on "labels", "real", "bits", "pairs", "restored", "sparse", "latent" or "codes", got {kind!r}.'
     )

@@ -44,6 +44,7 @@ from .neighbours import (
 )
 from .noise_contrastive import NoiseContrastive
 from .objective import Loss, Objective, SumObjective
+from .predictive import PredictiveDecomposition, keep_unit_atoms
 from .score_matching import DenoisingScoreMatching, ScoreMatching, SlicedScoreMatching
 from .square import LeastMeanSquares
 from .variance_covariance import VarianceCovariance
@@ -83,6 +84,7 @@ __all__ = [
     "NoiseContrastive",
     "Objective",
     "Perceptron",
+    "PredictiveDecomposition",
     "PersistentContrastiveDivergence",
     "PseudoLikelihood",
     "RatioMatching",
@@ -104,6 +106,7 @@ __all__ = [
     "rejection_curve",
     "expectation_maximization",
     "independent_components",
+    "keep_unit_atoms",
     "learn_dictionary",
     "lloyd",
     "low_volume",
