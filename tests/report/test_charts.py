@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from lowland.errors import UsageError
-from lowland.report import bars, lines, scatter
+from lowland.report import bars, clouds, lines, scatter
 
 
 def test_lines_are_logarithmic_only_where_positive_values_span_decades():
@@ -42,3 +42,12 @@ def test_points_have_a_colour_for_each_class_and_its_name():
     assert len(scatter(points, points[:, 0]).axes) == 2  # values get a colour bar
     with pytest.raises(UsageError, match="\\(N, 2\\)"):
         scatter(torch.randn(30, 3))
+
+
+def test_clouds_share_their_part_of_the_plane():
+    figure = clouds({str(k): torch.randn(10, 2) for k in range(3)}, extent=(-1, 1, -2, 2), columns=2)
+    shown = [axes for axes in figure.axes if axes.axison]
+    assert [axes.get_title("left") for axes in shown] == ["0", "1", "2"]
+    assert {axes.get_xlim() for axes in shown} == {(-1, 1)} and {axes.get_ylim() for axes in shown} == {(-2, 2)}
+    with pytest.raises(UsageError, match="points"):
+        clouds({"a": torch.randn(3)}, extent=(0, 1, 0, 1))

@@ -15,7 +15,7 @@ from .field import HEIGHT as LINE_HEIGHT
 from .field import Field, normalise_field
 from .files import image_folder, read_images, read_table
 from .framing import frame_ink, frame_line
-from .generated import SOURCES, hidden_sources, spiral
+from .generated import SOURCES, hidden_sources, lookalikes, spiral, spiral_log_density
 from .labelled import Labelled, labelled_images
 from .lines import Lines, compose_lines, distort_lines, gather_lines, join_lines, similar_rows, splice_lines
 from .matched import frame_strokes, match_ink
@@ -67,6 +67,8 @@ __all__ = [
     "read_table",
     "spiral",
     "hidden_sources",
+    "lookalikes",
+    "spiral_log_density",
     "SOURCES",
     "extract_patches",
     "Whitening",

@@ -33,6 +33,7 @@ from .rollout import Rollout
 from .segments import PieceEnergies, Segmentation, Segments
 from .structure import Level, Structure, Table, reduce_paths
 from .tabulated import Tabulated
+from .topographic import TopographicMap
 from .tree import Labelling, OtherLabelling, Tree
 from .trellis import Trellis
 from .variational import BetheFreeEnergy, FactorizedBits, FactorizedFreeEnergy, Relaxation
@@ -123,6 +124,7 @@ __all__ = [
     "Sum",
     "Table",
     "Tabulated",
+    "TopographicMap",
     "Tree",
     "batched_linear",
     "WorldModel",

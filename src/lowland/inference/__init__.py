@@ -14,6 +14,7 @@ from .choose import default_solver
 from .coordinate import CoordinateDescent, GreedyCoordinateDescent
 from .gibbs import Gibbs
 from .gradient import LBFGS, GradientDescent, Newton, TorchOptimizer
+from .grid_density import GridDensity, grid_points
 from .hmc import HMC
 from .importance_sampling import FreeEnergies, importance_sampling
 from .infer import infer, posterior
@@ -44,6 +45,7 @@ __all__ = [
     "GradientCEM",
     "GradientDescent",
     "GreedyCoordinateDescent",
+    "GridDensity",
     "HMC",
     "ICEM",
     "ISTA",
@@ -67,6 +69,7 @@ __all__ = [
     "annealed_importance_sampling",
     "default_solver",
     "effective_sample_size",
+    "grid_points",
     "how_good",
     "implicit",
     "importance_sampling",

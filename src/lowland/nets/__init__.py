@@ -11,6 +11,7 @@ from .segment_recogniser import SegmentRecogniser
 from .space_displacement import SpaceDisplacementNet, multiply_adds
 from .sparse_encoder import ConvolutionalLISTA, ConvolutionalSparseEncoder, GainTanh, SmoothShrinkage, SparseEncoder
 from .time_delay import TimeDelayNet
+from .waves import Waves
 
 __all__ = [
     "ConvolutionalLISTA",
@@ -35,6 +36,7 @@ __all__ = [
     "SegmentRecogniser",
     "SpaceDisplacementNet",
     "TrainableSubsampling",
+    "Waves",
     "digit_bitmaps",
     "mlp",
     "multiply_adds",

@@ -32,6 +32,7 @@ from .energy_loss import EnergyLoss
 from .error import error_rate, rejection_curve
 from .evidence import EvidenceBound, ImportanceWeighted, active_units
 from .expectation_maximization import expectation_maximization
+from .grid_likelihood import GridLikelihood
 from .guard import Guard
 from .info_nce import InfoNCE
 from .lloyd import lloyd, spread_centres
@@ -68,6 +69,7 @@ __all__ = [
     "EvidenceBound",
     "GaussianNoise",
     "GeneralizedScoreMatching",
+    "GridLikelihood",
     "Guard",
     "Hinge",
     "ImportanceWeighted",

@@ -1,6 +1,6 @@
 """Pictures, tables and pages: reads energies and runs, never trains."""
 
-from .charts import bars, lines, scatter
+from .charts import bars, clouds, lines, scatter
 from .compare import compare
 from .confusion import confusion
 from .curves import curves
@@ -31,6 +31,7 @@ __all__ = [
     "curves",
     "lines",
     "scatter",
+    "clouds",
     "bars",
     "figures_table",
     "panels",

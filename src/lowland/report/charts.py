@@ -151,6 +151,42 @@ def scatter(
     return figure
 
 
+def clouds(
+    points: Mapping[str, Any],
+    *,
+    extent: tuple[float, float, float, float],
+    columns: int = 4,
+    width: float | None = None,
+) -> Figure:
+    """Several sets of points in the same part of the plane, side by side.
+
+    Args:
+        points: Title to points ``(N, 2)``.
+        extent: ``(left, right, bottom, top)`` of each panel.
+        columns: How many panels beside each other.
+        width: In inches.
+
+    Raises:
+        UsageError: If there is nothing to draw, or points are not ``(N, 2)``.
+    """
+    each = {title: array(those) for title, those in points.items()}
+    if not each or any(those.ndim != 2 or those.shape[1] != 2 for those in each.values()):
+        raise UsageError(
+            f"clouds: wanted points (N, 2) by title, got { {title: those.shape for title, those in each.items()} }."
+        )
+    columns = min(columns, len(each))
+    rows = -(-len(each) // columns)
+    width = width or 0.4 + 2.6 * columns
+    figure, panes = panels(rows, columns, width=width, height=width / columns * 1.1 * rows, sharex=True, sharey=True)
+    with house_style():
+        for axes, (title, those) in zip(panes.flat, each.items(), strict=False):
+            draw_points(axes, those)
+            axes.set(title=title, xlim=extent[:2], ylim=extent[2:], aspect="equal")
+        for axes in panes.flat[len(each) :]:
+            axes.set_axis_off()
+    return figure
+
+
 def draw_points(
     axes: Axes, points: np.ndarray, labels: Any = None, names: Sequence[str] = (), edge: str = "none"
 ) -> None:
