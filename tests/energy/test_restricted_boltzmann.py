@@ -81,6 +81,22 @@ def test_the_gradient_has_a_gradient_and_reaches_the_pixels(machine):
         torch.testing.assert_close(mine, theirs)
 
 
+def test_half_precision_draws_bits_and_sums_energies_in_full():
+    machine = RestrictedBoltzmann(Binary(300), 200)
+    with torch.no_grad():
+        machine.W.normal_(0, 0.1)
+    energy, x = machine.marginalize("z"), torch.bernoulli(torch.full((5, 300), 0.5))
+    with torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad():
+            drawn = Gibbs().step(energy, Gibbs().init(energy, x))[0].s
+        halved = energy(x=drawn)
+    assert set(drawn.unique().tolist()) == {0.0, 1.0} and halved.dtype == torch.float32
+    full = energy(x=drawn.float())
+    torch.testing.assert_close(halved, full)
+    got, wanted = (torch.autograd.grad(energies.sum(), machine.W)[0] for energies in (halved, full))
+    torch.testing.assert_close(got, wanted)
+
+
 def test_starting_at_the_data_makes_each_pixel_as_often_on(machine):
     x = torch.bernoulli(torch.rand(2, 2).expand(5000, 2, 2)).double()
     machine.start(x)

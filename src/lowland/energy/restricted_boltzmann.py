@@ -154,8 +154,9 @@ class RestrictedBoltzmann(BoltzmannMachine):
     def free_energy(self, x: Tensor, beta: float) -> Tensor:
         """F_β(x) with z summed out, ``(*B)``: for training, where a gradient in closed form saves half of the time."""
         batch = self.spaces["x"].batch_shape(x, "x")
-        rows = x.reshape(batch.numel(), -1) - self.x_origin
-        return _FreeEnergy.apply(rows, self.W, self.b, self.c, self.z_origin, beta).reshape(batch)  # type: ignore[union-attr]
+        with torch.autocast(x.device.type, enabled=False):  # chains may be drawn at half precision, sums not
+            rows = x.reshape(batch.numel(), -1).to(self.b.dtype) - self.x_origin
+            return _FreeEnergy.apply(rows, self.W, self.b, self.c, self.z_origin, beta).reshape(batch)  # type: ignore[union-attr]
 
     def draw(self, name: str, beta: float = 1.0, generator: torch.Generator | None = None, **rest: Tensor) -> Tensor:
         field, _ = self.field(name, **rest)
