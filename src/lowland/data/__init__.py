@@ -20,11 +20,13 @@ from .labelled import Labelled, labelled_images
 from .lines import Lines, compose_lines, distort_lines, gather_lines, join_lines, similar_rows, splice_lines
 from .matched import frame_strokes, match_ink
 from .patches import Whitening, extract_patches, whiten_images
+from .photographs import Photographs, contrast_normalised, grey_photographs, whitened
 from .recordings import Recordings, recorded_words
 from .registry import Row, dataset, datasets, describe, listing, load, verify
 from .segmentation import BAD, JUNK, UNNAMED, Cuts, cut_line, cut_lines, cut_recall, name_pieces
 from .sound import read_wav, sound_folder
 from .splits import holdout, stratified
+from .strangers import gone_wrong, other_writing, shuffle_patches, strokes
 from .strings import StringRecipe, compose_strings
 from .transforms import deskew, random_affine, random_elastic
 from .utterances import Clips, Utterances
@@ -40,6 +42,10 @@ __all__ = [
     "character_strings",
     "StringRecipe",
     "compose_strings",
+    "gone_wrong",
+    "other_writing",
+    "shuffle_patches",
+    "strokes",
     "load",
     "datasets",
     "dataset",
@@ -70,6 +76,10 @@ __all__ = [
     "lookalikes",
     "spiral_log_density",
     "SOURCES",
+    "Photographs",
+    "contrast_normalised",
+    "grey_photographs",
+    "whitened",
     "extract_patches",
     "Whitening",
     "whiten_images",

@@ -49,3 +49,29 @@ def holdout(data: dict[str, Any], fraction: float, seed: int = 0) -> tuple[dict[
     """
     kept, held = stratified(data["y"], fraction, seed)
     return {name: value[kept] for name, value in data.items()}, {name: value[held] for name, value in data.items()}
+
+
+def balanced(y: Int64[Tensor, " N"], count: int, generator: torch.Generator | None = None) -> Int64[Tensor, " count"]:
+    """Rows drawn by lot, as many of each class.
+
+    Args:
+        y: The labels.
+        count: How many rows, all classes together.
+        generator: Draws them.
+
+    Raises:
+        UsageError: If the classes can't have equally many, or one has not enough.
+    """
+    classes, sizes = y.unique(return_counts=True)
+    each, odd = divmod(count, len(classes))
+    most = int(sizes.min())
+    if odd or not 0 < each <= most:
+        raise UsageError(
+            f"balanced: wanted a multiple of the {len(classes)} classes, at most {most} rows of each, got {count} rows."
+        )
+    lots = torch.rand(len(y), generator=generator)
+    drawn = []
+    for label in classes:
+        rows = (y == label).nonzero()[:, 0]
+        drawn.append(rows[lots[rows].argsort()[:each]])
+    return torch.cat(drawn)
