@@ -1,6 +1,7 @@
 """Imports point down the list of layers, and a file that is on no list fails."""
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,9 +30,9 @@ RANK = {
     "serve": 9,
     "cli": 10,
 }
-#: Usable inside somebody else's training loop: torch, the standard library, and jaxtyping for annotations.
+#: Usable inside somebody else's training loop: torch, the standard library, jaxtyping for annotations, names that come when asked for.
 CORE = ("errors", "spaces", "energy", "inference", "objectives")
-CORE_LIBRARIES = {"torch", "jaxtyping", *sys.stdlib_module_names}
+CORE_LIBRARIES = {"torch", "jaxtyping", "lazy_loader", *sys.stdlib_module_names}
 #: Layers that ``import lowland`` loads at once; it loads the others when a name of theirs is first asked for.
 EAGER = ("errors", "spaces", "energy", "inference")
 #: Names that say nothing about what is inside.
@@ -94,7 +95,7 @@ def _complaint(layer: str, module: str, at_once: bool) -> str | None:
     name, _, rest = module.partition(".")
     if name != "lowland":
         if layer in CORE and name not in CORE_LIBRARIES:
-            return f"{layer} imports only torch, jaxtyping and the standard library"
+            return f"{layer} imports only torch, jaxtyping, lazy_loader and the standard library"
         return None
     target = rest.partition(".")[0]
     if layer == "lowland":
@@ -169,3 +170,10 @@ def test_the_core_loads_without_the_rest():
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == []
+
+
+@pytest.mark.parametrize("layer", ["energy", "inference", "objectives"])
+def test_names_come_when_asked_for_and_all_of_them_do(layer):
+    code = f"import lowland.{layer} as layer, sys; before = set(sys.modules); found = [getattr(layer, n) for n in layer.__all__]"
+    code += f"; sys.exit(not (len(found) > 20 and any(m.startswith('lowland.{layer}.') for m in set(sys.modules) - before)))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -138,3 +138,33 @@ class QuantisedReconstruction(Energy):
     def code(self, x: Tensor) -> Int64[Tensor, "B P"]:
         """The encoder's guess of argmin_z E(x, z), for one batch dimension."""
         return self.codebook.nearest(self.encoder(x))
+
+    def minimize(self, name: str, solver: Any = None, **options: Any) -> Any:
+        """Of z, without a solver: the energy of the encoder's code, which is all that training lowers; the minimum is not above it."""
+        if name == "z" and solver is None and self.spaces["z"].size is None:
+            return Coded(self)
+        return super().minimize(name, solver, **options)
+
+
+class Coded(Energy):
+    """F(x) = E(x, code(x)): a vector-quantised auto-encoder's energy where its encoder says the code.
+
+    Args:
+        energy: The energy of x and z.
+    """
+
+    def __init__(self, energy: QuantisedReconstruction) -> None:
+        super().__init__(x=energy.spaces["x"])
+        self.energy = energy
+
+    @classmethod
+    def example(cls) -> Coded:
+        """A small one, for the conformance checks."""
+        return cls(QuantisedReconstruction.example())
+
+    def energies(self, x: Tensor) -> Float[Tensor, " B"]:
+        return self.energy(x=x, z=self.energy.code(x))
+
+    def answer(self, x: Tensor) -> Int64[Tensor, "B P"]:
+        """The code."""
+        return self.energy.code(x)

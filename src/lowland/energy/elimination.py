@@ -130,6 +130,10 @@ class Eliminated(Energy):
         return self._search(energy, known)
 
     def _search(self, energy: Energy, known: Mapping[str, Any]) -> Tensor:
+        if not _search:
+            raise StructureError(
+                f"minimize: {self.name} of {type(self.energy).__name__} has to be searched for; import lowland.inference, which does."
+            )
         return _search[0](energy, self.solver, self.differentiate, self.options, known)
 
     def _relaxed(self, energy: Energy) -> Relaxation | None:

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from ..energy import Energy
-from ..energy.elimination import set_search
 from .choose import default_solver
 from .solver import Solver, solve
 
@@ -126,6 +125,3 @@ class _Implicit(torch.autograd.Function):
                 )
                 size = new
         return -u.detach(), None, None, None, None, None, None
-
-
-set_search(minimiser)
