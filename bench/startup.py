@@ -28,7 +28,12 @@ def run() -> list[dict[str, Any]]:
     imported = min(float(_python(["-c", code])[1]) for _ in range(REPEATS))
     torch = min(_python(["-c", "import torch"])[0] for _ in range(REPEATS))
     lines = [
-        _line("import of an energy, a solver and an objective, after torch", imported, 0.1, f"torch alone takes {torch:.2f} s"),
+        _line(
+            "import of an energy, a solver and an objective, after torch",
+            imported,
+            0.1,
+            f"torch alone takes {torch:.2f} s",
+        ),
         _line(
             "import lowland", min(_python(["-c", "import lowland"])[0] for _ in range(REPEATS)), None, "a fresh process"
         ),
