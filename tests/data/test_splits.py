@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lowland.data import holdout, stratified
+from lowland.data.splits import balanced
 from lowland.errors import UsageError
 
 Y = torch.tensor([0] * 50 + [1] * 30 + [2] * 20)
@@ -35,3 +36,17 @@ def test_a_fraction_out_of_range_is_a_sentence(fraction):
 def test_too_few_of_a_class_is_a_sentence():
     with pytest.raises(UsageError, match="cannot be shared out"):
         stratified(torch.tensor([0, 0, 0, 1]), 0.5)
+
+
+def test_rows_are_drawn_alike_from_every_class():
+    one, other = (balanced(Y, 30, torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    assert Y[one].bincount().tolist() == [10] * 3
+    assert len(one.unique()) == 30
+    assert set(one.tolist()) != set(other.tolist())
+    assert torch.equal(balanced(Y, 30, torch.Generator().manual_seed(0)), one)
+
+
+@pytest.mark.parametrize("count", [0, 7, 63])
+def test_rows_that_can_not_be_drawn_alike_are_a_sentence(count):
+    with pytest.raises(UsageError, match="multiple of the 3 classes, at most 20 rows of each"):
+        balanced(Y, count)
