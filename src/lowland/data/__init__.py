@@ -20,6 +20,7 @@ from .labelled import Labelled, labelled_images
 from .lines import Lines, compose_lines, distort_lines, gather_lines, join_lines, similar_rows, splice_lines
 from .matched import frame_strokes, match_ink
 from .patches import Whitening, extract_patches, whiten_images
+from .photographs import Photographs, contrast_normalised, grey_photographs, whitened
 from .recordings import Recordings, recorded_words
 from .registry import Row, dataset, datasets, describe, listing, load, verify
 from .segmentation import BAD, JUNK, UNNAMED, Cuts, cut_line, cut_lines, cut_recall, name_pieces
@@ -75,6 +76,10 @@ __all__ = [
     "lookalikes",
     "spiral_log_density",
     "SOURCES",
+    "Photographs",
+    "contrast_normalised",
+    "grey_photographs",
+    "whitened",
     "extract_patches",
     "Whitening",
     "whiten_images",
