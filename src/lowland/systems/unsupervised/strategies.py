@@ -122,7 +122,7 @@ class Config:
 
     points: int = 2_000
     """Points of the spiral to train on."""
-    steps: int = 2_000
+    steps: int = 1_500
     """Steps of Adam for every strategy that has no closed form."""
     batch_size: int = 128
     """Points a step."""
