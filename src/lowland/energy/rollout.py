@@ -105,6 +105,10 @@ class Rollout(Energy):
 
     def energies(self, s: Tensor, a: Tensor, z: Tensor | None = None, **others: Tensor) -> Tensor:
         now, last = self.imagine(s, a, z)
+        return self.total(now, last, a, others)
+
+    def total(self, now: Tensor, last: Tensor, a: Tensor, others: dict[str, Tensor]) -> Tensor:
+        """The energy of futures that are known already, as `imagine` gives them."""
         costs = self.costs(now, last, a, others)
         total = costs.mean(0) @ self._discounts(costs)
         if self.uncertainty > 0:

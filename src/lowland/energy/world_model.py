@@ -61,6 +61,10 @@ class WorldModel(nn.Module):
             f"{type(self).__name__} does not say how a state goes on: write `step(self, s, a, z)`."
         )
 
+    def prepared(self) -> Callable[[Tensor, Tensor, Tensor | None], Tensor]:
+        """`step`, for all steps of one rollout: a model does here, once, what they have in common."""
+        return self.step
+
     def rollout(self, s: Tensor, a: Tensor, z: Tensor | None = None, *, checkpoint: bool = False) -> Tensor:
         """The states that follow, in each version: s[1] … s[T].
 
@@ -95,11 +99,11 @@ class WorldModel(nn.Module):
         now = now.expand(self.versions, *now.shape)
         actions = _by_time(a, batch, self.action)
         latent = [None] * length if z is None or self.z is None else _by_time(z, batch, self.z)
-        states = []
+        states, step = [], self.prepared()
         keep = checkpoint and torch.is_grad_enabled()
         for t in range(length):
-            after = recompute(self.step, now, actions[t], latent[t], use_reentrant=False) if keep else None
-            now = self.step(now, actions[t], latent[t]) if after is None else after
+            after = recompute(step, now, actions[t], latent[t], use_reentrant=False) if keep else None
+            now = step(now, actions[t], latent[t]) if after is None else after
             states.append(now)
         future = torch.stack(states).movedim(0, 2)
         return future.reshape(future.shape[0], *batch, length, *self.state.shape)

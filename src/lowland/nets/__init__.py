@@ -7,6 +7,7 @@ from .glyph import GlyphNet
 from .lenet import LeNet5, ModernLeNet, PartialConvolution, ScaledTanh, TrainableSubsampling, digit_bitmaps
 from .lista import LISTA, LCoD
 from .mlp import mlp
+from .policy import Policy
 from .segment_recogniser import SegmentRecogniser
 from .space_displacement import SpaceDisplacementNet, multiply_adds
 from .sparse_encoder import ConvolutionalLISTA, ConvolutionalSparseEncoder, GainTanh, SmoothShrinkage, SparseEncoder
@@ -32,6 +33,7 @@ __all__ = [
     "LeNet5",
     "ModernLeNet",
     "PartialConvolution",
+    "Policy",
     "ScaledTanh",
     "SegmentRecogniser",
     "SpaceDisplacementNet",

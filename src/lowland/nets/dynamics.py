@@ -9,15 +9,19 @@ that stay as they are over a rollout, so that a version is one world rather than
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..energy import WorldModel
+from ..energy import WorldModel, linear
 from ..errors import UsageError
 from ..spaces import Space
+
+#: From how many units on both sides, and how many rows, `lowland.energy.linear` gains on the plain product.
+WIDE, MANY = 32, 1000
 
 
 class Dynamics(WorldModel):
@@ -101,17 +105,26 @@ class Dynamics(WorldModel):
         self.scale.copy_((y - s).square().mean(0).sqrt().clamp_min(1e-6))
 
     def step(self, s: Tensor, a: Tensor, z: Tensor | None = None) -> Tensor:
-        versions = len(s)
-        known = torch.cat([s, a.expand(versions, *a.shape)], -1)
-        hidden = (known - self.centre) / self.width
-        if z is not None:
-            hidden = torch.cat([hidden, z.expand(versions, *z.shape)], -1)
-        last = len(self.weights) - 1
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+        return self.prepared()(s, a, z)
+
+    def prepared(self) -> Callable[[Tensor, Tensor, Tensor | None], Tensor]:
+        """The units of what comes in and goes out are put into the first and the last layer, once for a whole rollout."""
+        weights, biases = list(self.weights), list(self.biases)
+        known = len(self.centre)
+        first = weights[0][:, :known] / self.width[:, None]
+        biases[0] = biases[0] - (self.centre @ first).unsqueeze(1)
+        weights[0] = torch.cat([first, weights[0][:, known:]], 1)
+        weights[-1], biases[-1] = weights[-1] * self.scale, biases[-1] * self.scale
+        return partial(self._step, weights, biases)
+
+    def _step(self, weights: list[Tensor], biases: list[Tensor], s: Tensor, a: Tensor, z: Tensor | None) -> Tensor:
+        parts = [a] if z is None else [a, z]
+        hidden = torch.cat([s, *(part.expand(len(s), *part.shape) for part in parts)], -1)
+        for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
             hidden = _product(hidden, weight, bias)
-            if layer < last:
+            if layer < len(weights) - 1:
                 hidden = self._thinned(self.nonlinearity(hidden), layer)
-        return torch.addcmul(s, hidden, self.scale)
+        return s + hidden
 
     def _thinned(self, hidden: Tensor, layer: int) -> Tensor:
         if not self.dropout:
@@ -120,7 +133,15 @@ class Dynamics(WorldModel):
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Each version by its own weights, or all by the same: ``(M, N, D)`` → ``(M, N, K)``."""
+    """Each version by its own weights, or all by the same: ``(M, N, D)`` → ``(M, N, K)``.
+
+    `linear` is faster where rows are many and both sides wide, and the plain product elsewhere.
+    """
+    _, before, after = weight.shape
+    if min(before, after) >= WIDE and x.shape[1] >= MANY:
+        if len(weight) == 1:
+            return linear(x.flatten(0, 1), weight[0].T, bias[0, 0]).unflatten(0, x.shape[:2])
+        return torch.stack([linear(*each) for each in zip(x, weight.mT, bias[:, 0], strict=True)])
     if len(weight) == 1:
-        return torch.addmm(bias[0, 0], x.reshape(-1, x.shape[-1]), weight[0]).reshape(*x.shape[:-1], -1)
+        return torch.addmm(bias[0, 0], x.flatten(0, 1), weight[0]).unflatten(0, x.shape[:2])
     return torch.baddbmm(bias, x, weight)
