@@ -69,7 +69,7 @@ class Config:
     """α for them."""
     digit_weight: float = 0.5
     """λ for digits, in units of ink."""
-    digit_prediction: float = 1.0
+    digit_prediction: float = 0.3
     """α for digits."""
     stroke_weight: float = 0.3
     """λ for patches of digits, in units of ink."""
@@ -81,7 +81,7 @@ class Config:
     """Steps of the search for z*."""
     encoder_rate: float = 1e-2
     """Adam's rate for the encoder of patches, at first."""
-    digit_rate: float = 2e-3
+    digit_rate: float = 1e-3
     """The same for the encoder of digits."""
     atom_rate: float = 1e-2
     """Adam's rate for atoms, at first."""
@@ -89,7 +89,7 @@ class Config:
     """Passes of the linear classifiers over the codes of the digits."""
     epochs: int = 9
     """Passes of a LeNet over the digits."""
-    pairs: int = 3
+    pairs: int = 2
     """LeNets begun with strokes, and as many begun at random."""
 
 
