@@ -5,6 +5,7 @@ import torch
 
 from lowland import Partial, infer
 from lowland.energy import (
+    Bilinear,
     EliminatedBits,
     Energy,
     FreeEnergy,
@@ -234,3 +235,13 @@ def test_at_another_temperature_bits_are_redrawn_one_by_one(machine):
     start = torch.zeros(10_000, 2, 2).double()
     found = solve(Gibbs(beta=2.0), energy, start, steps=20, generator=torch.Generator().manual_seed(0)).value
     torch.testing.assert_close(found.flatten(1).mean(0), wanted, atol=0.03, rtol=0)
+
+
+def test_bits_too_many_to_list_are_drawn_and_not_minimised_by_a_sampler():
+    big, x = RestrictedBoltzmann(Binary(3), 30), torch.ones(2, 3)
+    with torch.no_grad():
+        big.c.copy_(torch.tensor([50.0, -50.0]).repeat(15))  # so sure that a draw is the lowest, too
+    drawn = infer(big, "z", x=x, options={"steps": 3, "generator": torch.Generator().manual_seed(0)})
+    assert drawn.value.tolist() == [[1.0, 0.0] * 15] * 2
+    with pytest.raises(StructureError, match="Gibbs would draw samples"):
+        Bilinear(Binary(3), Binary(30)).minimize("h")(v=x)

@@ -114,3 +114,16 @@ def test_the_error_rate_counts_wrong_answers_in_any_chunks():
     batch = {"x": torch.tensor([0.1, 0.9, 2.2, 1.4, 1.6]), "y": torch.tensor([0, 1, 1, 1, 1])}
     for rows in (1, 2, 5, 1000):
         assert error_rate(energy, batch, rows=rows) == pytest.approx(2 / 5)
+
+
+@pytest.mark.parametrize(
+    "objective", [*SEPARATING, Perceptron(), LVQ2()], ids=lambda objective: type(objective).__name__
+)
+@pytest.mark.parametrize("label", [3, -1])
+def test_labels_outside_the_space_are_refused_by_name_and_place(objective, label):
+    energy, batch = NetworkTable(nn.Linear(2, 3), Real(2), 3), {"x": torch.zeros(2, 2), "y": torch.tensor([0, label])}
+    for judge in (objective, error_rate):
+        with pytest.raises(
+            SpaceError, match=rf"y: wanted integers from 0 to 2 for Categorical\(3\), got {label} at index \(1,\)"
+        ):
+            judge(energy, batch)

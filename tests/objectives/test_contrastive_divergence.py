@@ -14,7 +14,7 @@ from lowland.objectives import (
     ReplayContrastiveDivergence,
     shuffled,
 )
-from lowland.spaces import Real
+from lowland.spaces import Binary, Real
 
 
 class Gaussian(Energy):
@@ -177,3 +177,8 @@ def test_bad_input_is_refused(truth):
     conditional = Function(lambda x, y: (x - y).square(), x=Real(), y=Real())
     with pytest.raises(StructureError, match="outlive their batch"):
         PersistentContrastiveDivergence(Langevin(0.1))(conditional, {"x": torch.zeros(2), "y": torch.zeros(2)})
+
+
+def test_energies_of_bits_are_not_tied_to_zero_however_many_they_are():
+    for space, weight in ((Binary(3), 0.0), (Binary(40), 0.0), (Real(3), 0.01)):
+        assert Guard().weight(Function(lambda x: x.sum(-1), x=space)) == weight

@@ -44,3 +44,8 @@ def test_it_finds_the_gaussian_that_the_data_were_drawn_from():
 def test_an_empty_cube_is_refused():
     with pytest.raises(SpaceError, match="low < high"):
         GridLikelihood(1.0, 1.0)
+
+
+def test_data_outside_the_cube_are_refused():
+    with pytest.raises(SpaceError, match="wanted x from -1 to 1, got 0.5 to 2"):
+        GridLikelihood(-1.0, 1.0, 10)(Bowl(), {"x": torch.tensor([[0.5, 0.5], [0.5, 2.0]])})

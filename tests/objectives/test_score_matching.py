@@ -90,3 +90,10 @@ def test_bad_input_is_refused():
         DenoisingScoreMatching((1.0, 0.0))
     with pytest.raises(StructureError, match="need an energy that is told which"):
         DenoisingScoreMatching((1.0, 0.1))(Gaussian(), {"x": torch.zeros(3, 2)})
+
+
+def test_bits_have_no_slope_to_match_however_many_they_are():
+    for bits in (3, 40):
+        energy = Function(lambda x: x.sum(-1), x=Binary(bits))
+        with pytest.raises(StructureError, match="wanted a continuous variable"):
+            SlicedScoreMatching()(energy, {"x": torch.ones(2, bits)})

@@ -42,7 +42,7 @@ def check_energy(energy: Energy, values: Mapping[str, Any] | None = None) -> Non
     try:
         _check_calls(energy, values, who)
         for name, space in energy.spaces.items():
-            if space.kind == "float" and space.size is None:
+            if space.kind == "float" and not space.finite:
                 _check_slope(energy, name, values, who, generator)
             if space.size is not None and space.size <= _SMALL:
                 _check_table(energy, name, space, values, who)

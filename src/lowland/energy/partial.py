@@ -37,7 +37,7 @@ class PinnedSpace(Space):
         super().__init__(*space.shape)
         self.free = space
         self.partial = partial
-        self.convex = space.convex
+        self.convex, self.finite = space.convex, space.finite
 
     @classmethod
     def example(cls) -> PinnedSpace:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..energy import Energy
+from ..errors import StructureError
 from .choose import default_solver
 from .solver import Solver, solve
 
@@ -37,8 +38,15 @@ def minimiser(
         differentiate: "envelope", "unroll" or "implicit".
         options: For `solve`.
         known: What the energy was given, for a solver that begins at an encoder's guess (`Amortised`).
+
+    Raises:
+        StructureError: If nothing but a sampler fits, which finds no lowest point, and none was asked for.
     """
-    solver = solver or default_solver(energy)
+    if solver is None and (solver := default_solver(energy)).samples:
+        raise StructureError(
+            f"minimize: {energy.variable} in {energy.space!r} has too many values to list, and {type(solver).__name__} would draw "
+            "samples, not look for the lowest: give a solver, or use infer to draw one."
+        )
     unroll, options = differentiate == "unroll", dict(options)
     if options.get("init") is None:
         with torch.set_grad_enabled(unroll):

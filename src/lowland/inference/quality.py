@@ -72,7 +72,7 @@ def _exact(energy: Energy, unknown: str, reference: Solver | None, known: dict[s
     energy.known({unknown})
     if energy.spaces[unknown].size is not None:
         return infer(energy, unknown, **known)
-    if energy.given(**known).quadratic_form() is not None:
+    if not energy.spaces[unknown].finite and energy.given(**known).quadratic_form() is not None:
         return infer(energy, unknown, solver=Newton(), **known)
     raise StructureError(
         f"how_good: {unknown} is neither finite nor quadratic, so nothing exact is known: give a reference solver."

@@ -127,7 +127,6 @@ class AnswerObjective(Objective):
             raise StructureError(
                 f"{type(self).__name__}: {self.name} ranges over {energy.spaces[self.name]!r}; wanted a Categorical, a path or a string."
             )
-        energy.spaces[self.name].batch_shape(right, self.name)
         answers = Answers(energy, self.name, right, values)
         value = self.losses(answers).mean()
         with torch.no_grad():

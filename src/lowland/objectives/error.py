@@ -27,6 +27,7 @@ def error_rate(energy: Energy, batch: Mapping[str, Any], name: str = "y", rows: 
 
     Raises:
         VariableError: If the batch lacks a variable of the energy.
+        SpaceError: If a right answer lies outside the variable's space.
     """
     values = observed(energy, batch)
     right = values.pop(name)

@@ -53,10 +53,16 @@ class GridLikelihood(Objective):
             raise SpaceError(
                 "GridLikelihood: wanted an energy of one variable alone, got one that others are given of."
             )
+        low, high = x.aminmax()
+        if not (self.low <= low and high <= self.high):
+            raise SpaceError(
+                f"GridLikelihood: wanted {self.name} from {self.low:g} to {self.high:g}, got {float(low):g} to {float(high):g}: there is "
+                "nothing outside the cube; make it larger."
+            )
         dim = energy.space.shape.numel()
         width = (self.high - self.low) / self.resolution
         points = grid_points(self.low, self.high, self.resolution, dim).to(x) + width * (torch.rand(dim).to(x) - 0.5)
         every = energy.value(points.reshape(-1, *energy.space.shape))
         partition = (-every).logsumexp(0) + dim * math.log(width)
-        low = energy.value(x).mean()
-        return Loss(low + partition, {"energy": low.detach(), "log_partition": partition.detach()})
+        data = energy.value(x).mean()
+        return Loss(data + partition, {"energy": data.detach(), "log_partition": partition.detach()})

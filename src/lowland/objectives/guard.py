@@ -72,7 +72,7 @@ class Guard:
         """The weight of the energies' squares for this energy of one variable."""
         if self.regularization is not None:
             return self.regularization
-        return 0.01 if energy.space.size is None else 0.0
+        return 0.0 if energy.space.finite else 0.01
 
     def sample(
         self,

@@ -122,6 +122,7 @@ def observed(energy: Energy, batch: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         VariableError: If a variable is missing from the batch.
+        SpaceError: If a label or a path lies outside its space.
     """
     missing = energy.spaces.keys() - batch.keys()
     if missing:
@@ -129,6 +130,9 @@ def observed(energy: Energy, batch: Mapping[str, Any]) -> dict[str, Any]:
             f"{type(energy).__name__}: the batch has {', '.join(batch)} but not {', '.join(sorted(missing))}: "
             "add it to the data, or eliminate it first (minimize or marginalize)."
         )
+    for name, space in energy.spaces.items():
+        if space.kind == "int":
+            space.check(batch[name], name)
     return {name: batch[name] for name in energy.spaces}
 
 

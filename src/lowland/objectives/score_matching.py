@@ -147,7 +147,7 @@ def _slopes_of(slope: Tensor, x: Tensor, ways: Tensor) -> Tensor:
 
 
 def _continuous(energy: Energy, objective: Objective) -> None:
-    if energy.space.size is not None or energy.space.kind != "float":
+    if energy.space.finite or energy.space.kind != "float":
         raise StructureError(
             f"{type(objective).__name__}: wanted a continuous variable, got {energy.variable} in {energy.space!r}: "
             "for bits there are PseudoLikelihood, RatioMatching and MinimumProbabilityFlow."

@@ -1,6 +1,7 @@
 """What a variable ranges over."""
 
 from .discrete import Binary, Categorical
+from .integers import Integers
 from .labels import Labels
 from .opaque import Opaque
 from .paths import NOTHING, Paths, Sequence
@@ -13,6 +14,7 @@ __all__ = [
     "Binary",
     "Box",
     "Categorical",
+    "Integers",
     "Labels",
     "NonNegative",
     "Opaque",

@@ -7,57 +7,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import SpaceError, StructureError
+from ..errors import StructureError
+from .integers import Integers
 from .space import Space
 
 #: More values than this are not listed: 2²⁰ rows are already a table of a million energies for each sample.
 MAX_ENUMERATION = 2**20
 
 
-class Categorical(Space):
+class Categorical(Integers):
     """One of ``k`` alternatives, an integer from 0 to k − 1; event shape ``()``.
 
     Args:
         k: How many alternatives, at least 1.
     """
 
-    kind = "int"
-    convex = False
-
     def __init__(self, k: int) -> None:
-        if k < 1:
-            raise SpaceError(f"Categorical: wanted k ≥ 1 alternatives, got {k}.")
-        super().__init__()
-        self.k = k
+        super().__init__(k)
 
     @property
     def size(self) -> int:
         return self.k
-
-    def __repr__(self) -> str:
-        return f"Categorical({self.k})"
-
-    def check(self, value: Any, name: str = "value") -> Tensor:
-        super().check(value, name)
-        wrong = (value < 0) | (value >= self.k)
-        if wrong.any():
-            self._refuse(value, wrong, f"integers from 0 to {self.k - 1}", name)
-        return value
-
-    def project(self, value: Tensor) -> Tensor:
-        return value.clamp(0, self.k - 1)
-
-    def initial(
-        self,
-        batch_shape: tuple[int, ...] = (),
-        *,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> Tensor:
-        if generator is None:
-            return super().initial(batch_shape, device=device, dtype=dtype)
-        return torch.randint(self.k, batch_shape, generator=generator, device=generator.device).to(device)
 
     def enumerate(self, device: torch.device | str | None = None) -> Tensor:
         return torch.arange(self.k, device=device)
@@ -67,10 +37,13 @@ class Binary(Space):
     """Arrays of zeros and ones, held as floating-point numbers so that energies can multiply them."""
 
     convex = False
+    finite = True
 
     @property
-    def size(self) -> int:
-        return 2 ** self.shape.numel()
+    def size(self) -> int | None:
+        """How many arrays there are, if they can be listed."""
+        count = 2 ** self.shape.numel()
+        return count if count <= MAX_ENUMERATION else None
 
     def check(self, value: Any, name: str = "value") -> Tensor:
         self.batch_shape(value, name)
@@ -86,7 +59,7 @@ class Binary(Space):
         return (value > 0.5).to(value.dtype)
 
     def enumerate(self, device: torch.device | str | None = None) -> Tensor:
-        if self.size > MAX_ENUMERATION:
+        if self.size is None:
             raise StructureError(
                 f"{self!r} has 2^{self.shape.numel()} values, more than the {MAX_ENUMERATION} that are listed: sample it (Gibbs) instead."
             )

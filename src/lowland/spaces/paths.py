@@ -8,51 +8,29 @@ import torch
 from torch import Tensor
 
 from ..errors import SpaceError
-from .space import Space
+from .integers import Integers
 
 #: What stands where there is nothing: after the end of a sequence, or between the marks of a path.
 NOTHING = -1
 
 
-class _Marks(Space):
+class _Marks(Integers):
     """``length`` integers from −1 (nothing) to ``states − 1``."""
 
-    kind = "int"
-    convex = False
+    lowest = NOTHING
 
     def __init__(self, length: int, states: int) -> None:
-        if states < 1:
-            raise SpaceError(f"{type(self).__name__}: wanted at least one symbol, got {states}.")
-        super().__init__(length)
-        self.states = states
+        super().__init__(states, length)
 
     @property
     def length(self) -> int:
         """The longest, in symbols."""
         return self.shape[0]
 
-    def check(self, value: Any, name: str = "value") -> Tensor:
-        super().check(value, name)
-        wrong = (value < NOTHING) | (value >= self.states)
-        if wrong.any():
-            self._refuse(value, wrong, f"integers from −1 (nothing) to {self.states - 1}", name)
-        return value
-
-    def project(self, value: Tensor) -> Tensor:
-        return value.clamp(NOTHING, self.states - 1)
-
-    def initial(
-        self,
-        batch_shape: tuple[int, ...] = (),
-        *,
-        generator: torch.Generator | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> Tensor:
-        if generator is None:
-            return super().initial(batch_shape, device=device, dtype=dtype)
-        shape = (*batch_shape, *self.shape)
-        return torch.randint(self.states, shape, generator=generator, device=generator.device).to(device)
+    @property
+    def states(self) -> int:
+        """How many different marks there are."""
+        return self.k
 
 
 class Paths(_Marks):

@@ -20,12 +20,14 @@ class Space:
     Attributes:
         shape: The event shape; a value has shape ``batch_shape + shape``.
         kind: ``"float"``, ``"int"`` or ``"opaque"``: the family of dtypes a value may have.
-        size: How many values there are if that is finite and countable by hand, else ``None``.
+        finite: Whether there are finitely many values, however many.
+        size: How many values there are if they can all be listed, else ``None``.
     """
 
     kind: ClassVar[str] = "float"
     #: Whether the point between two points of the space is in it, so that there is one nearest point.
     convex: bool = True
+    finite: bool = False
 
     def __init__(self, *shape: int) -> None:
         if any(not isinstance(length, int) or length < 0 for length in shape):

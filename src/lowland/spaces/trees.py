@@ -20,6 +20,7 @@ class Trees(Space):
 
     kind = "int"
     convex = False
+    finite = True
 
     def __init__(self, nodes: int) -> None:
         super().__init__(nodes)

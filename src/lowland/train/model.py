@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..energy import Energy
 from ..errors import UsageError
 from ..inference import Solution, infer
+from ..spaces import Binary
 from ..system import System, find
 from . import checkpoint
 
@@ -77,8 +78,11 @@ class Model:
     def _left(self, energy: Energy, names: set[str]) -> Energy:
         """The energy of these variables alone."""
         for name in energy.spaces.keys() - names:
-            finite = energy.spaces[name].size is not None
-            energy = energy.marginalize(name) if finite else energy.minimize(name)
+            space = energy.spaces[name]
+            summed = space.size is not None or isinstance(
+                space, Binary
+            )  # bits too many to list: in closed form or not at all
+            energy = energy.marginalize(name) if summed else energy.minimize(name)
         return energy
 
     def _main(self, named: dict[str, nn.Module]) -> Energy:
