@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lowland.errors import UsageError
-from lowland.nets import UNITS, TiedAutoencoder, UnitLayer
+from lowland.nets import UNITS, DeepAutoencoder, TiedAutoencoder, UnitLayer
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -33,3 +33,11 @@ def test_the_decoder_is_the_transpose_of_the_encoder():
     assert {name for name, _ in network.named_parameters()} == {"encoder.weight", "encoder.bias", "bias"}
     with pytest.raises(UsageError, match="unit among sigmoid, relu, clip, shrink, got 'tanh'"):
         TiedAutoencoder(6, 4, "tanh")
+
+
+def test_a_deep_decoder_mirrors_its_encoder():
+    network = DeepAutoencoder((6, 5, 2))
+    x = torch.rand(4, 2, 3)
+    assert network.encoder(x).shape == (4, 2) and network(x).shape == x.shape
+    torch.testing.assert_close(network(x), network.decoder(network.encoder(x)).reshape(4, 2, 3))
+    assert [tuple(part.weight.shape) for part in network.decoder if hasattr(part, "weight")] == [(5, 2), (6, 5)]

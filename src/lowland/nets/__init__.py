@@ -1,6 +1,6 @@
 """Architectures that energies are made of."""
 
-from .autoencoder import UNITS, TiedAutoencoder, Unit, UnitLayer
+from .autoencoder import UNITS, DeepAutoencoder, TiedAutoencoder, Unit, UnitLayer
 from .dynamics import Dynamics
 from .filter_bank import FilterBank
 from .glyph import GlyphNet
@@ -12,6 +12,7 @@ from .segment_recogniser import SegmentRecogniser
 from .space_displacement import SpaceDisplacementNet, multiply_adds
 from .sparse_encoder import ConvolutionalLISTA, ConvolutionalSparseEncoder, GainTanh, SmoothShrinkage, SparseEncoder
 from .time_delay import TimeDelayNet
+from .transformer import Transformer
 from .waves import Waves
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "SmoothShrinkage",
     "SparseEncoder",
     "Dynamics",
+    "DeepAutoencoder",
     "FilterBank",
     "TiedAutoencoder",
     "UNITS",
@@ -38,6 +40,7 @@ __all__ = [
     "SegmentRecogniser",
     "SpaceDisplacementNet",
     "TrainableSubsampling",
+    "Transformer",
     "Waves",
     "digit_bitmaps",
     "mlp",

@@ -1,4 +1,4 @@
-"""Autoencoders of one layer, whose decoder is the encoder's transpose.
+"""Autoencoders: of one layer, whose decoder is the encoder's transpose, and of several, whose decoder is its mirror image.
 
     h = s(W x + b)          encoder: a layer of units s that are flat somewhere
     r = Wᵀ h + c            decoder: the same weights; logits, where x are bits or grey levels, else x itself
@@ -8,7 +8,7 @@ Sources: Vincent et al., JMLR 11 (2010), section 2.2, for tied weights; Goroshin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, softshrink
 
 from ..errors import UsageError
+from .mlp import mlp
 
 
 class Unit(NamedTuple):
@@ -110,3 +111,18 @@ class TiedAutoencoder(nn.Module):
 
     def forward(self, x: Float[Tensor, "N ..."]) -> Float[Tensor, "N ..."]:
         return self.decode(self.encoder(x)).reshape(x.shape)
+
+
+class DeepAutoencoder(nn.Module):
+    """An encoder of rectifiers and a decoder with the same sizes backwards; the weights are not tied.
+
+    Args:
+        sizes: How many numbers one input has, the hidden units of each layer, and the length of the code.
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.encoder, self.decoder = mlp(sizes), mlp(sizes[::-1])
+
+    def forward(self, x: Float[Tensor, "N ..."]) -> Float[Tensor, "N ..."]:
+        return self.decoder(self.encoder(x)).reshape(x.shape)
