@@ -12,7 +12,6 @@ from .segment_recogniser import SegmentRecogniser
 from .space_displacement import SpaceDisplacementNet, multiply_adds
 from .sparse_encoder import ConvolutionalLISTA, ConvolutionalSparseEncoder, GainTanh, SmoothShrinkage, SparseEncoder
 from .time_delay import TimeDelayNet
-from .transformer import Transformer
 from .waves import Waves
 
 __all__ = [
@@ -40,7 +39,6 @@ __all__ = [
     "SegmentRecogniser",
     "SpaceDisplacementNet",
     "TrainableSubsampling",
-    "Transformer",
     "Waves",
     "digit_bitmaps",
     "mlp",
