@@ -11,6 +11,7 @@ from .components import IndependentComponents, PrincipalComponents
 from .constant import Constant
 from .costs import GoalDistance, QuadraticCost
 from .deep_boltzmann import DeepBoltzmann, HiddenLayers
+from .driven import Driven
 from .elimination import Eliminated
 from .energy import Energy, QuadraticForm
 from .grid import Grid, RandomField
@@ -68,6 +69,7 @@ __all__ = [
     "Conditioned",
     "Constant",
     "ConvolutionalReconstruction",
+    "Driven",
     "Eliminated",
     "EliminatedBits",
     "Energy",
