@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..energy import L1, Conditioned, Energy, FreeEnergy, Function, Quadratic, RandomField
-from ..inference import Solver, solve
-from ..spaces import Binary, Real
+from ..energy import L1, Autoregressive, Bigram, Conditioned, Energy, FreeEnergy, Function, Quadratic, RandomField
+from ..inference import Solution, Solver, solve
+from ..spaces import Binary, Real, Sequence
 from .failure import ContractError, close, require
 
 
@@ -19,12 +19,16 @@ def check_solver(solver: Solver) -> None:
     The state leads with the value and with the batch; nothing of the caller's changes; rows never influence each other; a
     generator repeats it; float64 stays float64. A minimiser finds the lowest point, says so, and stays there; unrolled, gradients
     flow through it. A stochastic one comes near the lowest point, and never claims to have arrived. One that looks over beliefs
-    finds a stationary point of their free energy. A sampler draws from exp(−βE), and never claims to have converged.
+    finds a stationary point of their free energy. A sampler draws from exp(−βE), and never claims to have converged. One that reads
+    sequences symbol by symbol answers with sequences, and with their energies.
 
     Raises:
         ContractError: For the first promise that is broken.
     """
     who = type(solver).__name__
+    if solver.tried_on == "sequence":
+        _check_decoder(solver, who)
+        return
     energy, lowest = (_beliefs(solver, _field()), None) if solver.tried_on == "field" else _problem(solver.tried_on)
     start = energy.space.initial((6,), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     _check_state(solver, energy, start, who)
@@ -157,6 +161,30 @@ def _check_beliefs(solver: Solver, energy: Energy, start: Tensor, who: str) -> N
     with torch.no_grad():
         wanted = (answer(unary + small * way) - answer(unary - small * way)) / (2 * small)
     close(got, wanted, who, "gradients flow through unrolled steps", 1e-3)
+
+
+def _check_decoder(solver: Solver, who: str) -> None:
+    network = Bigram(3).double()
+    with torch.no_grad():
+        network.table.copy_(torch.linspace(-3, 2, 16, dtype=torch.float64).reshape(4, 4).sin() * 3)
+    energy = Autoregressive(network, Sequence(3, 5), Real(4))
+    x = torch.linspace(-2, 2, 24, dtype=torch.float64).reshape(6, 4).cos()
+
+    def found(rows: Tensor) -> Solution:
+        return solve(solver, energy.given(x=rows), generator=torch.Generator().manual_seed(3))
+
+    answer = found(x)
+    energy.spaces["y"].check(answer.value)
+    close(answer.energy, energy.given(x=x).value(answer.value), who, "reports the energy of what it found", 1e-10)
+    require(bool((found(x).value == answer.value).all()), who, "the same generator gives the same answer")
+    if solver.samples:
+        require(not bool(answer.converged.any()), who, "a sampler never claims to have converged")
+        return
+    require(bool(answer.converged.all()), who, f"says that it has converged (residual {answer.info.get('residual')})")
+    other = torch.cat([-x[:1], x[1:]])
+    require(
+        bool((found(other).value[..., 1:, :] == answer.value[..., 1:, :]).all()), who, "rows never influence each other"
+    )
 
 
 def _check_unroll(solver: Solver, lowest: Tensor, who: str) -> None:

@@ -4,6 +4,7 @@ from .acceptor import Acceptor, misspelling, spelling
 from .algebra import Conditioned, Scaled, Sum
 from .alignment import Alignment, Alignments, FrameEnergies
 from .autoencoder import BitReconstruction, SelfReconstruction
+from .autoregressive import Autoregressive, Bigram, Continued, NextSymbol, Together, stepwise
 from .chain import Chain
 from .clusters import Clusters
 from .codebook import Codebook, Places, QuantisedReconstruction
@@ -42,6 +43,12 @@ from .word_models import WordModels
 from .world_model import Forecast, KnownModel, WorldModel
 
 __all__ = [
+    "Autoregressive",
+    "Bigram",
+    "Continued",
+    "NextSymbol",
+    "Together",
+    "stepwise",
     "IndependentGaussians",
     "WordModels",
     "Alignment",

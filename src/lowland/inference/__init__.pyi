@@ -5,8 +5,10 @@ from .adapt import adapt
 from .adjoint import implicit, minimiser
 from .admm import ADMM
 from .amortised import Amortisation, Amortised, amortise
+from .ancestral import Ancestral
 from .annealed_importance_sampling import LogPartition, annealed_importance_sampling
 from .annealed_langevin import AnnealedLangevin, noise_levels
+from .beam import Beam
 from .belief_propagation import BeliefPropagation
 from .cem import CEM, ICEM, GradientCEM
 from .chains import effective_sample_size, split_r_hat
@@ -31,6 +33,8 @@ from .receding_horizon import RecedingHorizon
 from .solver import Info, Solution, Solver, solve
 
 __all__ = [
+    "Ancestral",
+    "Beam",
     "ADMM",
     "ActiveSet",
     "Amortisation",

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from ..energy import Energy, Reduction, Relaxation
 from ..errors import DivergenceError, SpaceError
@@ -44,8 +45,8 @@ class Info(NamedTuple):
 class Solver:
     """How to look for low energy over one variable; subclasses are frozen dataclasses of their settings.
 
-    A state is a ``NamedTuple`` whose first field is the value; its tensors lead with the batch dimensions, and anything
-    that is not a tensor is shared by the batch.
+    A state is a ``NamedTuple`` whose first field is the value; its tensors, and those of tuples in it, lead with the batch dimensions,
+    and anything that is not a tensor is shared by the batch.
     """
 
     #: Why this solver is left out of something: of a conformance check ("unroll", see `lowland.contracts.check_solver`), or
@@ -53,8 +54,8 @@ class Solver:
     exempt: ClassVar[Mapping[str, str]] = {}
     #: How many steps pass between two looks at convergence; 1 for a solver whose few steps are large.
     look_every: ClassVar[int] = LOOK_EVERY
-    #: What the checks try it on: "smooth" (a quadratic), "kink" (a quadratic and an L1 term), "bits" (an Ising chain) or
-    #: "field" (an image of labels, by its `relax`).
+    #: What the checks try it on: "smooth" (a quadratic), "kink" (a quadratic and an L1 term), "bits" (an Ising chain), "field" (an
+    #: image of labels, by its `relax`) or "sequence" (symbol by symbol).
     tried_on: ClassVar[str] = "smooth"
     #: Whether it draws samples of exp(−β E) rather than look for the lowest point.
     samples: ClassVar[bool] = False
@@ -227,8 +228,7 @@ class _Rows:
         self.residual[stopped] = residual[done]
         kept = (~done).nonzero().squeeze(-1)
         self.index = self.index[kept]
-        fields = (part[kept] if isinstance(part, Tensor) else part for part in state)
-        return type(state)(*fields), energy.select(kept)
+        return tree_map(lambda part: part[kept] if isinstance(part, Tensor) else part, state), energy.select(kept)
 
     def finish(self, state: Any, residual: Tensor | None) -> tuple[Tensor, Tensor | None]:
         if self.residual is None:

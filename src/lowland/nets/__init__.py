@@ -12,6 +12,7 @@ from .segment_recogniser import SegmentRecogniser
 from .space_displacement import SpaceDisplacementNet, multiply_adds
 from .sparse_encoder import ConvolutionalLISTA, ConvolutionalSparseEncoder, GainTanh, SmoothShrinkage, SparseEncoder
 from .time_delay import TimeDelayNet
+from .transformer import Transformer
 from .waves import Waves
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "SegmentRecogniser",
     "SpaceDisplacementNet",
     "TrainableSubsampling",
+    "Transformer",
     "Waves",
     "digit_bitmaps",
     "mlp",
