@@ -60,9 +60,9 @@ def test_convolutional_lista_begins_as_ista():
 def test_one_look_is_in_the_place_of_the_code():
     decoder, y, _ = convolutional()
     encoder = ConvolutionalSparseEncoder(2, 4, 3, torch.nn.Identity())
-    encoder.follow(decoder.W.detach(), gain=1.0)
+    encoder.follow(decoder.W.detach(), curvature=2.0)
     _, slope = decoder.given(y=y).value_and_gradient(torch.zeros_like(encoder(y)))
-    torch.testing.assert_close(encoder(y), -slope)
+    torch.testing.assert_close(encoder(y), -slope / 2)
 
 
 def test_the_curvature_bounds_the_slope():

@@ -114,7 +114,7 @@ class ConvolutionalReconstruction(Energy):
             grid: Frequencies along each side.
         """
         spectrum = torch.fft.rfft2(self.W, s=(grid, grid)).permute(2, 3, 1, 0)  # (f, g, C, K)
-        return float(torch.linalg.matrix_norm(spectrum, 2).max().square())
+        return float(torch.linalg.eigvalsh(spectrum @ spectrum.mH).max())
 
     @torch.no_grad()
     def normalize(self) -> None:

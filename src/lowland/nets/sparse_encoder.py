@@ -1,7 +1,7 @@
 """Encoders that guess a sparse code in one look: filters, and a nonlinearity that keeps most of the answers near 0.
 
     guess = unit(A y + c)                        for patches
-    guess = unit(A ∗ y + c)                      for images, one map for each filter
+    guess = unit(A ∗ y + c) / L                  for images, one map for each filter
     unit(s) = g tanh(s / g)                      with a gain g for each unit
     unit(s) = sign(s) (1/β log(e^βb + e^β|s| − 1) − b)      smooth shrinkage: 0 at 0, |s| − b where |s| is large
 
@@ -83,35 +83,48 @@ class SparseEncoder(nn.Module):
 
 
 class ConvolutionalSparseEncoder(nn.Module):
-    """unit(A ∗ y + c): maps that are larger than the image by the kernel less one, as `ConvolutionalReconstruction` wants them.
+    """unit(A ∗ y + c) / L: maps that are larger than the image by the kernel less one, as `ConvolutionalReconstruction` wants them.
+
+    L is fixed: filters that overlap share what they find, so guesses are much smaller than what the filters answer, and without L
+    the filters would have to be as small.
 
     Args:
         channels: C, of the image.
         maps: K, how many feature maps.
         kernel: Side of the square filters, in pixels.
-        unit: The nonlinearity, from ``(B, K, h, w)`` to the same.
+        unit: The nonlinearity, from ``(B, K, h, w)`` to the same, in the units of the filters' answers.
     """
+
+    curvature: Tensor
 
     def __init__(self, channels: int, maps: int, kernel: int, unit: nn.Module) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(channels, maps, kernel, padding=kernel - 1)
         self.unit = unit
+        self.register_buffer("curvature", torch.ones(()))
 
     @torch.no_grad()
-    def follow(self, filters: Float[Tensor, "K C s s"], gain: float = 0.5) -> None:
-        """Begin by asking how much of each filter there is at each place."""
-        self.convolution.weight.copy_(gain * filters.flip(2, 3))
+    def follow(self, filters: Float[Tensor, "K C s s"], curvature: float) -> None:
+        """Begin by asking how much of each filter there is at each place, as one step of ISTA does.
+
+        Args:
+            filters: Of the decoder.
+            curvature: L > 0, at most the decoder's; guesses in one look are better with less of it.
+        """
+        self.convolution.weight.copy_(filters.flip(2, 3))
         nn.init.zeros_(self.convolution.bias)  # type: ignore[arg-type]
+        self.curvature.fill_(curvature)
 
     def forward(self, y: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K h w"]:
-        return self.unit(self.convolution(y))
+        return self.unit(self.convolution(y)) / self.curvature
 
 
 class ConvolutionalLISTA(nn.Module):
     """A recurrent encoder: z ← h_θ(z + A ∗ (y − D ∗ z)), begun at z = 0; h_θ is the soft threshold with a θ for each map.
 
     LISTA with S = I − A D, which has far fewer numbers than a free S: of two filters each of its entries is a correlation
-    (Sreter & Giryes, Learned Convolutional Sparse Coding, ICASSP 2018, eq. 7).
+    (Sreter & Giryes, Learned Convolutional Sparse Coding, ICASSP 2018, eq. 7). What is learnt is L A and L θ, with L fixed, so that it
+    is of the size of the decoder's filters and of λ.
 
     Args:
         channels: C, of the image.
@@ -120,6 +133,8 @@ class ConvolutionalLISTA(nn.Module):
         layers: How many times the guess is corrected; there are ``layers + 1`` thresholds, all the same.
     """
 
+    curvature: Tensor
+
     def __init__(self, channels: int, maps: int, kernel: int, layers: int) -> None:
         super().__init__()
         self.layers, self.margin = layers, kernel - 1
@@ -127,24 +142,24 @@ class ConvolutionalLISTA(nn.Module):
         self.A = nn.Parameter(scale * torch.randn(maps, channels, kernel, kernel))
         self.D = nn.Parameter(scale * torch.randn(channels, maps, kernel, kernel))
         self.threshold = nn.Parameter(torch.zeros(maps, 1, 1))
+        self.register_buffer("curvature", torch.tensor(float(maps)))
 
     @torch.no_grad()
     def follow(self, filters: Float[Tensor, "K C s s"], weight: float, curvature: float) -> None:
         """Become ``layers + 1`` steps of ISTA from zero, for this decoder, weight of the L1 term and largest curvature."""
-        self.A.copy_(filters.flip(2, 3) / curvature)
+        self.A.copy_(filters.flip(2, 3))
         self.D.copy_(filters.transpose(0, 1))
-        self.threshold.fill_(weight / curvature)
+        self.threshold.fill_(weight)
+        self.curvature.fill_(curvature)
 
     def forward(self, y: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K h w"]:
-        threshold = self.threshold.clamp_min(0)
-
-        def corrected(z: Tensor | None) -> Tensor:
-            left = y if z is None else y - conv2d(z, self.D)
-            step = conv2d(pad(left, [self.margin] * 4), self.A)
-            s = step if z is None else z + step
-            return s - s.clamp(-threshold, threshold)
-
-        z = corrected(None)
+        threshold = self.threshold.clamp_min(0) / self.curvature
+        z = self._shrink(conv2d(pad(y, [self.margin] * 4), self.A) / self.curvature, threshold)
         for _ in range(self.layers):
-            z = corrected(z)
+            left = pad(y - conv2d(z, self.D), [self.margin] * 4)
+            z = self._shrink(z + conv2d(left, self.A) / self.curvature, threshold)
         return z
+
+    @staticmethod
+    def _shrink(s: Tensor, threshold: Tensor) -> Tensor:
+        return s - s.clamp(-threshold, threshold)
