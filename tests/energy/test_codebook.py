@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from torch import nn
 
 from lowland import infer
 from lowland.energy import Codebook, Entropy, FreeEnergy, KBest, Min, QuantisedReconstruction, Sample
 from lowland.errors import SpaceError, StructureError
+from lowland.spaces import Real
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def test_reductions_by_place_agree_with_all_codes_in_a_row(book, y, reduction):
 
 def test_the_best_codes_come_in_order(book, y):
     structure, _ = book.structure("z", y=y)
-    codes, energies, _ = structure.read(KBest(4))
+    codes, energies = structure.read(KBest(4))
     assert codes.shape == (6, 4, 3)
     torch.testing.assert_close(book(y=y[:, None], z=codes), energies)
     assert (energies.diff() >= 0).all()
@@ -61,7 +63,7 @@ def test_draws_follow_the_posterior():
     book = Codebook(places=2, dim=1, size=3)
     y = torch.zeros(8000, 2, 1)
     structure, _ = book.structure("z", y=y)
-    codes, _, _ = structure.read(Sample(1.0, torch.Generator().manual_seed(0)))
+    codes, _ = structure.read(Sample(1.0, torch.Generator().manual_seed(0)))
     wanted = (-0.5 * book.W.squeeze(-1).square()).softmax(0)
     often = torch.stack([codes.flatten().eq(k).float().mean() for k in range(3)])
     torch.testing.assert_close(often, wanted, atol=0.02, rtol=0)
@@ -83,6 +85,17 @@ def test_a_code_is_decoded_from_its_codewords():
     z = energy.code(x)
     torch.testing.assert_close(energy(x=x, z=z), 0.5 * (x - energy.decoder(energy.codebook.W[z])).square().sum(-1))
     assert (infer(energy, "z", x=x).energy <= energy(x=x, z=z)).all()
+
+
+def test_where_no_code_can_be_listed_the_encoder_says_it():
+    torch.manual_seed(0)
+    book = Codebook(places=40, dim=2, size=3)
+    encoder = nn.Sequential(nn.Linear(4, 80), nn.Unflatten(1, (40, 2)))
+    energy = QuantisedReconstruction(encoder, book, nn.Sequential(nn.Flatten(), nn.Linear(80, 4)), Real(4))
+    x = torch.randn(5, 4)
+    free = energy.minimize("z")
+    assert (free.answer(x) == energy.code(x)).all()
+    torch.testing.assert_close(free(x=x), energy(x=x, z=energy.code(x)))
 
 
 def test_what_makes_no_sense_is_refused(book, y):

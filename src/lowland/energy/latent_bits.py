@@ -107,7 +107,7 @@ class LatentBits(Energy):
 
     def energies(self, x: Tensor, z: Tensor) -> Tensor:
         odds = self.odds(z)
-        return self._total(softplus(odds) - x * odds) + self.prior(z)
+        return self._total(torch.addcmul(softplus(odds), x, odds, value=-1)) + self.prior(z)
 
     def belief(self, x: Tensor) -> GaussianBelief:
         """What the encoder believes of z: ``(*N, K)`` each."""
