@@ -67,7 +67,7 @@ class Config:
     """How many labels the images have."""
     hidden: int = 1000
     """Units of a code."""
-    contraction: float = 0.3
+    contraction: float = 0.5
     """λ: weight of the Jacobian's squared length, in nats · pixel²."""
     second: float = 0.1
     """γ: weight of the Jacobian's change, in pixel²."""
@@ -77,11 +77,11 @@ class Config:
     """α for each of the units that saturate (relu, clip, shrink), in units of ink² / 2 per unit of pre-activation."""
     epochs: int = 6
     """Passes over the data for each autoencoder of one layer."""
-    deep: tuple[int, ...] = (512, 256, 64)
+    deep: tuple[int, ...] = (512, 256, 16)
     """Units of the deep autoencoder, from the first hidden layer to the code; its decoder mirrors them."""
-    deep_contraction: float = 0.03
+    deep_contraction: float = 0.02
     """λ for it: a direction of less variance than this, in ink², does not pay."""
-    deep_epochs: int = 20
+    deep_epochs: int = 30
     """Passes over the data for it."""
     rate: float = 2e-3
     """Step of Adam at the start, in units of the weights; it falls to zero in a straight line."""
@@ -229,6 +229,8 @@ def evaluate(model: Any, config: Config, data: Data) -> dict[str, float]:
     main, autoencoders = model["deep"], [name for name in model if name != "classifier"]
     known = heights(main, x)
     found = {f"{name}_auroc": auroc(known, heights(main, other)) for name, other in _others(data).items()}
+    relative = [heights(main, images) / images.square().sum((1, 2)) for images in (x, data.extra["letters"])]
+    found["letters_relative_auroc"] = auroc(*relative)
     found["letters_ink_auroc"] = auroc(x.sum((1, 2)), data.extra["letters"].sum((1, 2)))
     for name in autoencoders:
         if model[name] is not main:
@@ -331,6 +333,7 @@ register(
         unknown="x",
         metrics=(
             Metric("letters_auroc", "higher", gate=0.95, gate_source="own", about="Digits against letters of the same ink, deep."),
+            Metric("letters_relative_auroc", "higher", about="The same by E(x) / ‖x‖²."),
             Metric("letters_ink_auroc", "lower", about="The same by how much ink there is: 0.5 tells nothing."),
             Metric("usps_auroc", "higher", about="MNIST's digits against USPS digits of the same ink."),
             Metric("upside_down_auroc", "higher", about="Digits against digits upside down."),
