@@ -61,7 +61,7 @@ STRANGERS = {"usps": "test", "omniglot": "evaluation"}
 #: How sure the judge must be of a label to be said to know it.
 SURE = 0.9
 #: Images of each kind that are compared.
-JUDGED = 1000
+JUDGED = 600
 #: Steps downhill from an image to the ground it is compared with.
 RELAXED = 40
 #: Steps of a chain between two looks at it.
@@ -84,9 +84,9 @@ class Config:
     """Maps of the two layers of convolutions."""
     hidden: int = 512
     """Units of the layer after them."""
-    denoising_steps: int = 2000
+    denoising_steps: int = 1500
     """Steps of training before there are chains."""
-    steps: int = 3500
+    steps: int = 2800
     """Steps of training with chains."""
     batch_size: int = 100
     """Digits in a batch, and chains."""
@@ -94,7 +94,7 @@ class Config:
     """Step of Adam with chains, in units of weight; twice that before."""
     average: float = 0.998
     """Decay of the running average of the weights, a step."""
-    chain_steps: int = 10
+    chain_steps: int = 8
     """Steps of Langevin in a step of training."""
     stride: float = 0.4
     """Rate of Langevin, in units of σ²: 1 would take all noise away at each step, and put new noise in its place."""
@@ -102,11 +102,11 @@ class Config:
     """Ends of chains in the store."""
     fresh: float = 0.1
     """Probability that a chain begins anew."""
-    judge_epochs: int = 3
+    judge_epochs: int = 2
     """Passes over the data for the classifier that judges samples."""
     chains: int = 200
     """Chains that are judged."""
-    chain_length: int = 2000
+    chain_length: int = 1600
     """Steps of each; what they write is judged at the end, whether they change it in the second half."""
 
 
@@ -369,7 +369,7 @@ def figures(model: Any, config: Config, data: Data) -> list[Any]:
     from ...report import Picture, bars, filters, images, table
 
     energy, generator = model["network"], torch.Generator().manual_seed(1)
-    chains = walk(energy, noise(data, config, 60, generator), config.chain_length, config, generator)
+    chains = walk(energy, noise(data, config, 40, generator), config.chain_length, config, generator)
     seen = energy.clean(chains)
     times = [0, 1, 2, 4, 8, *range(len(seen) // 10, len(seen), max(len(seen) // 10, 1))]
     times = sorted({time for time in times if time < len(seen)})
@@ -385,7 +385,7 @@ def figures(model: Any, config: Config, data: Data) -> list[Any]:
     ]
     by_height = dict(zip(names, apart["height"].values(), strict=True))
     return [
-        Picture("What it dreams", f"Sixty chains from noise after {config.chain_length} steps of Langevin, and a step downhill.",
+        Picture("What it dreams", f"Forty chains from noise after {config.chain_length} steps of Langevin, and a step downhill.",
                 images(list(seen[-1].split(20)))),
         Picture("They change their mind", "Chains from noise, one a row, and how many steps they have taken.",
                 images([seen[times, chain] for chain in range(8)], [str(time * LOOK) for time in times])),
