@@ -89,7 +89,7 @@ class WhatWhereNet(nn.Module):
         what = x.unsqueeze(1)
         for layer in self.up:
             what = max_pool2d(layer(what), 2)
-        return self.label(what)
+        return self.label(what).float()
 
     def views(self, x: Float[Tensor, "N H W"]) -> Views:
         """Log odds, and what each layer is told on the way up and on the way back."""
@@ -105,4 +105,4 @@ class WhatWhereNet(nn.Module):
             spread = max_unpool2d(back, where, (2, 2), output_size=shape) if self.where else interpolate(back, shape)
             back = layer(spread)
             down.append(back)
-        return Views(self.label(up[-1]), up, down[::-1])
+        return Views(self.label(up[-1]).float(), up, down[::-1])
