@@ -3,11 +3,13 @@
 from .autoencoder import UNITS, DeepAutoencoder, TiedAutoencoder, Unit, UnitLayer
 from .dynamics import Dynamics
 from .filter_bank import FilterBank
+from .gated_convolution import GatedConvolution
 from .glyph import GlyphNet
 from .lenet import LeNet5, ModernLeNet, PartialConvolution, ScaledTanh, TrainableSubsampling, digit_bitmaps
 from .lista import LISTA, LCoD
 from .mlp import mlp
 from .policy import Policy
+from .recurrent import Recurrent
 from .segment_recogniser import SegmentRecogniser
 from .space_displacement import SpaceDisplacementNet, multiply_adds
 from .sparse_encoder import ConvolutionalLISTA, ConvolutionalSparseEncoder, GainTanh, SmoothShrinkage, SparseEncoder
@@ -28,7 +30,9 @@ __all__ = [
     "UNITS",
     "Unit",
     "UnitLayer",
+    "GatedConvolution",
     "GlyphNet",
+    "Recurrent",
     "TimeDelayNet",
     "LISTA",
     "LCoD",
