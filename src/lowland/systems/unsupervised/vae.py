@@ -64,21 +64,21 @@ class Config:
     """Passes over the data by one draw, for the VAE and the IWAE alike."""
     warm_up: float = 0.1
     """Share of those in which the price of the code grows from 0 to 1."""
-    vae_epochs: int = 10
+    vae_epochs: int = 8
     """Passes over the data by which the VAE goes on from there."""
-    iwae_epochs: int = 10
+    iwae_epochs: int = 8
     """Passes over the data by which the IWAE goes on from there."""
     importance: int = 5
     """Its draws for each image."""
-    plane_epochs: int = 5
+    plane_epochs: int = 4
     """Passes over the data for the model whose code is two numbers."""
     control_epochs: int = 2
     """Passes over the data for each of the controls."""
-    rate: float = 4e-3
+    rate: float = 3e-3
     """Step of Adam, in units of the weights; at the end of each training it falls to zero in a straight line."""
-    batch_size: int = 250
+    batch_size: int = 100
     """Images in a batch."""
-    average: float = 0.999
+    average: float = 0.9995
     """Decay of the running average of the weights, which is what is judged."""
     draws: int = 5000
     """Draws for each image when −log p is judged."""
