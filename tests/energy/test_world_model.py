@@ -80,6 +80,14 @@ def test_a_goal_is_a_variable_of_the_plan():
     torch.testing.assert_close(energy(s=s, a=a, goal=goal), 0.5 * goal.square().sum(-1))
 
 
+def test_only_the_end_may_count():
+    energy = Rollout(linear(), None, 2, final=GoalDistance(Real(2)), discount=0.5)
+    s, a, goal = torch.randn(3, 2), torch.randn(3, 2, 2), torch.randn(3, 2)
+    torch.testing.assert_close(energy(s=s, a=a, goal=goal), 0.25 * 0.5 * (s + a.sum(1) - goal).square().sum(-1))
+    with pytest.raises(StructureError, match="neither"):
+        Rollout(linear(), None, 2)
+
+
 def test_versions_count_by_their_mean_and_what_is_hardwired_by_the_worst():
     model, wind = Pushed(), torch.zeros(1, 1, 2)
     s, a = torch.zeros(1, 2), torch.ones(1, 1, 2)

@@ -31,7 +31,7 @@ class Rollout(Energy):
 
     Args:
         model: g.
-        cost: C, an energy of one step: of ``s``, of ``a`` or of both.
+        cost: C, an energy of one step: of ``s``, of ``a`` or of both; ``None`` where only the end counts.
         horizon: T, how many actions a plan has.
         final: F, an energy of the last state ``s``.
         hardwired: H, an energy of one step that no training may change: it has no parameters to learn, no weight, and counts
@@ -44,7 +44,7 @@ class Rollout(Energy):
         usual: ``(2, T)``, mean and deviation of the disagreement at each step on recorded data; 0 and 1 until `calibrate`.
 
     Raises:
-        StructureError: If what is hardwired could learn, or the versions of a sure model should disagree.
+        StructureError: If nothing costs anything, what is hardwired could learn, or the versions of a sure model should disagree.
         VariableError: If a cost has variables that a plan does not have.
     """
 
@@ -54,7 +54,7 @@ class Rollout(Energy):
     def __init__(
         self,
         model: WorldModel,
-        cost: Energy,
+        cost: Energy | None,
         horizon: int,
         *,
         final: Energy | None = None,
@@ -82,6 +82,8 @@ class Rollout(Energy):
                         else f"Rollout: {name} can't be an energy of {variable}."
                     )
         super().__init__(**spaces)
+        if cost is None and final is None:
+            raise StructureError("Rollout: wanted a cost of each step, of the last state, or both; got neither.")
         if hardwired is not None and any(parameter.requires_grad for parameter in hardwired.parameters()):
             raise StructureError(
                 "Rollout: what is hardwired must not learn, but it has parameters that ask for gradients: "
@@ -95,7 +97,7 @@ class Rollout(Energy):
         self.model, self.cost, self.final, self.hardwired = model, cost, final, hardwired
         self.horizon, self.uncertainty, self.discount, self.checkpoint = horizon, uncertainty, discount, checkpoint
         self.hard = hardwired is not None and hardwired.hard
-        steps = horizon + (final is not None)
+        steps = (cost is not None) * horizon + (final is not None)
         self.register_buffer("usual", torch.stack([torch.zeros(steps), torch.ones(steps)]))
 
     @classmethod
@@ -126,15 +128,18 @@ class Rollout(Energy):
 
     def costs(self, now: Tensor, last: Tensor, a: Tensor, others: dict[str, Tensor]) -> Float[Tensor, "M *B T"]:
         """What each step costs in each version, and then the last state, if that costs anything."""
-        each = _of_steps(self.cost, now, a, others)
-        each = each.expand(*now.shape[: now.ndim - len(self.model.state.shape)])
-        if self.final is None:
-            return each
-        known = {name: value for name, value in others.items() if name in self.final.spaces}
-        return torch.cat([each, self.final(s=last, **known).unsqueeze(-1)], -1)
+        parts = []
+        if self.cost is not None:
+            each = _of_steps(self.cost, now, a, others)
+            parts.append(each.expand(*now.shape[: now.ndim - len(self.model.state.shape)]))
+        if self.final is not None:
+            known = {name: value for name, value in others.items() if name in self.final.spaces}
+            parts.append(self.final(s=last, **known).unsqueeze(-1))
+        return torch.cat(parts, -1) if len(parts) > 1 else parts[0]
 
     def _discounts(self, costs: Tensor) -> Tensor:
-        return self.discount ** torch.arange(costs.shape[-1], dtype=costs.dtype, device=costs.device)
+        first = self.horizon if self.cost is None else 0
+        return self.discount ** torch.arange(first, first + costs.shape[-1], dtype=costs.dtype, device=costs.device)
 
     # --- how sure the model is --------------------------------------------------------------------------------------
 

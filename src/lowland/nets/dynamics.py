@@ -20,8 +20,8 @@ from ..energy import WorldModel, linear
 from ..errors import UsageError
 from ..spaces import Space
 
-#: From how many units on both sides, and how many rows, `lowland.energy.linear` gains on the plain product.
-WIDE, MANY = 32, 1000
+#: Multiplications from which `lowland.energy.linear` gains on the plain product.
+LARGE = 4_000_000
 
 
 class Dynamics(WorldModel):
@@ -38,7 +38,7 @@ class Dynamics(WorldModel):
         nonlinearity: After each hidden layer; a smooth one has slopes that planning by gradients can follow.
 
     Attributes:
-        weights: For each layer ``(members, in, out)``; ``biases``: ``(members, 1, out)``.
+        weights: For each layer ``(members, out, in)``; ``biases``: ``(members, 1, out)``.
         centre, width: ``(S + A)``, what is subtracted from states and actions and what they are divided by: see `fit_scale`.
         scale: ``(S)``, δ: the usual change of a state in one step.
 
@@ -83,7 +83,7 @@ class Dynamics(WorldModel):
         sizes = [known + (z.shape[0] if z is not None else 0), *hidden, state.shape[0]]
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         for before, after in pairwise(sizes):
-            self.weights.append(nn.Parameter(torch.randn(members, before, after) / before**0.5))
+            self.weights.append(nn.Parameter(torch.randn(members, after, before) / before**0.5))
             self.biases.append(nn.Parameter(torch.zeros(members, 1, after)))
         self.register_buffer("centre", torch.zeros(known))
         self.register_buffer("width", torch.ones(known))
@@ -111,37 +111,45 @@ class Dynamics(WorldModel):
         """The units of what comes in and goes out are put into the first and the last layer, once for a whole rollout."""
         weights, biases = list(self.weights), list(self.biases)
         known = len(self.centre)
-        first = weights[0][:, :known] / self.width[:, None]
-        biases[0] = biases[0] - (self.centre @ first).unsqueeze(1)
-        weights[0] = torch.cat([first, weights[0][:, known:]], 1)
-        weights[-1], biases[-1] = weights[-1] * self.scale, biases[-1] * self.scale
-        return partial(self._step, weights, biases)
+        first = weights[0][..., :known] / self.width
+        biases[0] = biases[0] - (first @ self.centre).unsqueeze(1)
+        weights[0] = torch.cat([first, weights[0][..., known:]], -1)
+        weights[-1], biases[-1] = self.scale[:, None] * weights[-1], biases[-1] * self.scale
+        if self.members > 1:
+            return partial(self._step, [weight.mT for weight in weights], biases)
+        return partial(self._step_of_one, [weight[0] for weight in weights], [bias[0, 0] for bias in biases])
+
+    def _step_of_one(self, weights: list[Tensor], biases: list[Tensor], s: Tensor, a: Tensor, z: Tensor | None) -> Tensor:
+        """One network for all versions: one product a layer, whatever leads."""
+        versions, count, _ = s.shape
+        parts = [a] if z is None else [a, z]
+        if versions == 1:
+            now = s[0]
+        else:
+            now, parts = s.flatten(0, 1), [part.expand(versions, *part.shape).flatten(0, 1) for part in parts]
+        hidden, last = torch.cat([now, *parts], -1), len(weights) - 1
+        for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+            large = weight.numel() * len(hidden) >= LARGE
+            hidden = linear(hidden, weight, bias) if large else F.linear(hidden, weight, bias)
+            if layer < last:
+                hidden = self.nonlinearity(hidden)
+                if self.dropout:
+                    hidden = self._thinned(hidden.unflatten(0, (versions, count)), layer).flatten(0, 1)
+        return torch.add(now, hidden).unflatten(0, (versions, count))
 
     def _step(self, weights: list[Tensor], biases: list[Tensor], s: Tensor, a: Tensor, z: Tensor | None) -> Tensor:
+        """Each version by its own network."""
         parts = [a] if z is None else [a, z]
-        hidden = torch.cat([s, *(part.expand(len(s), *part.shape) for part in parts)], -1)
+        hidden, last = torch.cat([s, *(part.expand(len(s), *part.shape) for part in parts)], -1), len(weights) - 1
         for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            hidden = _product(hidden, weight, bias)
-            if layer < len(weights) - 1:
-                hidden = self._thinned(self.nonlinearity(hidden), layer)
+            if weight[0].numel() * hidden.shape[1] >= LARGE:
+                each = zip(hidden, weight.mT, bias[:, 0], strict=True)
+                hidden = torch.stack([linear(*one) for one in each])
+            else:
+                hidden = torch.baddbmm(bias, hidden, weight)
+            if layer < last:
+                hidden = self.nonlinearity(hidden)
         return s + hidden
 
     def _thinned(self, hidden: Tensor, layer: int) -> Tensor:
-        if not self.dropout:
-            return hidden
         return F.dropout(hidden, self.dropout) if self.training else hidden * self.get_buffer(f"mask_{layer}")
-
-
-def _product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Each version by its own weights, or all by the same: ``(M, N, D)`` → ``(M, N, K)``.
-
-    `linear` is faster where rows are many and both sides wide, and the plain product elsewhere.
-    """
-    _, before, after = weight.shape
-    if min(before, after) >= WIDE and x.shape[1] >= MANY:
-        if len(weight) == 1:
-            return linear(x.flatten(0, 1), weight[0].T, bias[0, 0]).unflatten(0, x.shape[:2])
-        return torch.stack([linear(*each) for each in zip(x, weight.mT, bias[:, 0], strict=True)])
-    if len(weight) == 1:
-        return torch.addmm(bias[0, 0], x.flatten(0, 1), weight[0]).unflatten(0, x.shape[:2])
-    return torch.baddbmm(bias, x, weight)
