@@ -93,6 +93,8 @@ class System:
         fill: ``fill(energy, config, known, count, generator) → (N, count, *event)``: the best value of ``observed`` given a
             `Partial` of it, other variables, or both; several different ones for ``count > 1``. Without it they are searched for.
         tell: ``tell(energy, values, solution) → one text a sample``; the default prints the label or the numbers.
+        agent: ``agent(module, config, environment, policy) → who acts in the environment of that id``, by planning or with the policy
+            (`lowland.environments.Agent`); absent if the system does not act.
         draw: ``draw(energy, values, solution) → one figure a sample``, the answer drawn on the input; without it nothing is drawn.
     """
 
@@ -116,6 +118,7 @@ class System:
     fill: Callable[[Any, Any, Mapping[str, Any], int, Any], Tensor] | None = None
     tell: Callable[[Any, Mapping[str, Tensor], Any], list[str]] | None = None
     draw: Callable[[Any, Mapping[str, Tensor], Any], list[Any]] | None = None
+    agent: Callable[[Any, Any, str, bool], Any] | None = None
     module: str = ""
 
     @property
