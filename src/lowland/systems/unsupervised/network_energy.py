@@ -63,7 +63,7 @@ SURE = 0.9
 #: Images of each kind that are compared.
 JUDGED = 600
 #: Steps downhill from an image to the ground it is compared with.
-RELAXED = 40
+RELAXED = 60
 #: Steps of a chain between two looks at it.
 LOOK = 20
 
@@ -228,12 +228,12 @@ def sampler(sigma: float, stride: float) -> Langevin:
 
 
 def begin(data: Tensor, count: int) -> Tensor:
-    """Where chains begin anew: half of them at noise of the data's own scale, half at digits that are turned or mirrored."""
+    """Where chains begin anew: a quarter at noise of the data's own scale, the others at digits that are turned or mirrored."""
     x = data[torch.randint(len(data), (count,), device=data.device)]
     way = torch.randint(1, 8, (count, 1, 1), device=data.device)
     for bit, moved in enumerate((lambda x: x.flip(1), lambda x: x.flip(2), lambda x: x.transpose(1, 2))):
         x = torch.where((way >> bit & 1).bool(), moved(x), x)
-    return torch.where(torch.rand_like(x[:, :1, :1]) < 0.5, x, shuffled(data, count))
+    return torch.where(torch.rand_like(x[:, :1, :1]) < 0.75, x, shuffled(data, count))
 
 
 def walk(
