@@ -12,8 +12,8 @@ No collapse: an encoder whose layers were constant would be easy to restore, but
     decoder that copies what it is shown copies the noise too.
 Sources: Rasmus, Valpola, Honkala, Berglund & Raiko, Semi-Supervised Learning with Ladder Networks, NIPS 2015: algorithm 1, table 1
     (1.06 % with 100 labels, 0.57 % with all), and for the Γ-model; Pezeshki et al., Deconstructing the Ladder Network, ICML 2016.
-Differences: 1. 28 passes in place of 150, at a rate of 0.003 in place of 0.002. 2. λ of the input is 5000 in place of 1000, and that of the labels 1 in place of 0.1: with
-    few passes that was better on validation images. 3. Products in bfloat16.
+Differences: 1. 28 passes in place of 150, at a rate of 0.003 in place of 0.002. 2. λ of the input is 5000 in place of 1000, and that of
+    the labels 1 in place of 0.1: with few passes that did better on validation images. 3. Products in bfloat16.
 Expect: about 10 minutes of one core a seed.
 Known failure: see the figures of the Γ-model.
 
@@ -251,8 +251,7 @@ register(
         paper="Rasmus et al. 2015",
         config=Config,
         presets={
-            "all_labels": {"labels": 0, "weights": (1000.0, 1.0, 0.01, 0.01, 0.01, 0.01, 0.01), "epochs": 40,
-                           "supervised_steps": 3000},
+            "all_labels": {"labels": 0, "weights": (1000.0, 1.0, 0.01, 0.01, 0.01, 0.01, 0.01), "supervised_steps": 3000},
             "smoke": {
                 "images": "digits", "labels": 50, "hidden": (60, 30), "weights": (100.0, 1.0, 0.1, 0.1), "epochs": 3, "gamma_epochs": 2,
                 "supervised_steps": 20, "batch_size": 100, "bfloat16": False,
