@@ -5,6 +5,7 @@ from .dynamics import Dynamics
 from .filter_bank import FilterBank
 from .gated_convolution import GatedConvolution
 from .glyph import GlyphNet
+from .ladder import LadderNet
 from .lenet import LeNet5, ModernLeNet, PartialConvolution, ScaledTanh, TrainableSubsampling, digit_bitmaps
 from .lista import LISTA, LCoD
 from .mlp import mlp
@@ -14,6 +15,7 @@ from .segment_recogniser import SegmentRecogniser
 from .space_displacement import SpaceDisplacementNet, multiply_adds
 from .sparse_encoder import ConvolutionalLISTA, ConvolutionalSparseEncoder, GainTanh, SmoothShrinkage, SparseEncoder
 from .time_delay import TimeDelayNet
+from .what_where import WhatWhereNet
 from .transformer import Transformer
 from .waves import Waves
 
@@ -34,7 +36,9 @@ __all__ = [
     "GlyphNet",
     "Recurrent",
     "TimeDelayNet",
+    "WhatWhereNet",
     "LISTA",
+    "LadderNet",
     "LCoD",
     "LeNet5",
     "ModernLeNet",
