@@ -15,9 +15,9 @@ from .segment_recogniser import SegmentRecogniser
 from .space_displacement import SpaceDisplacementNet, multiply_adds
 from .sparse_encoder import ConvolutionalLISTA, ConvolutionalSparseEncoder, GainTanh, SmoothShrinkage, SparseEncoder
 from .time_delay import TimeDelayNet
-from .what_where import WhatWhereNet
 from .transformer import Transformer
 from .waves import Waves
+from .what_where import WhatWhereNet
 
 __all__ = [
     "ConvolutionalLISTA",
