@@ -36,7 +36,7 @@ from ...data import labelled_images
 from ...data.splits import balanced
 from ...energy import NetworkTable
 from ...errors import UsageError
-from ...nets.ladder import LadderNet
+from ...nets import LadderNet
 from ...objectives import EnergyLoss, Loss, NegativeLogLikelihood, error_rate
 from ...spaces import Box
 from ...system import Data, Metric, System, register
