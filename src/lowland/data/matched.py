@@ -62,14 +62,15 @@ def match_ink(x: Float[Tensor, "N H W"], like: Float[Tensor, "M H W"]) -> Float[
 
     Args:
         x: Framed drawings.
-        like: At least as many images; the first N give their grey levels, each to the image of ``x`` that has the same rank in ink.
+        like: Images that give their grey levels, each to the image of ``x`` that has the same rank in ink; the first N of them, or
+            all in turn where they are fewer.
 
     Raises:
-        UsageError: If there are too few of them.
+        UsageError: If there is none.
     """
-    if len(like) < len(x):
-        raise UsageError(f"match_ink: wanted at least {len(x)} images to match, got {len(like)}.")
-    like = like[: len(x)]
+    if not len(like):
+        raise UsageError("match_ink: wanted images to match, got none.")
+    like = like[torch.arange(len(x)) % len(like)]
     ours, theirs = x.sum((1, 2)).argsort(), like.sum((1, 2)).argsort()
     levels = torch.empty_like(x.flatten(1))
     levels[ours] = like.flatten(1)[theirs].sort(1).values
