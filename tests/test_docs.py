@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import re
 import subprocess
@@ -55,7 +56,7 @@ def folder(tmp_path, monkeypatch) -> Path:
             del sys.modules[name]
 
 
-@pytest.mark.parametrize("page", [*NEW, DOCS / "paths.md"], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*NEW, DOCS / "paths.md", DOCS / "strategies.md"], ids=lambda page: page.stem)
 def test_a_skeleton_passes_its_own_tests(page, folder):
     tests = copy_skeleton(page, folder)
     assert tests and sum(run_tests(test) for test in tests) > 0
@@ -119,6 +120,29 @@ def test_a_name_without_a_docstring_is_found():
 
     assert _says_what_it_is(Said) and _says_what_it_is(3.0)
     assert not _says_what_it_is(Silent) and not _says_what_it_is(Quiet) and not _says_what_it_is(lambda: None)
+
+
+@pytest.fixture
+def tables():
+    """The module that writes tables into pages."""
+    spec = importlib.util.spec_from_file_location("tables", DOCS / "tables.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tables_of_pages_say_what_the_ledger_says(tables):
+    pages = {page: page.read_text() for page in DOCS.glob("*.md")}
+    assert sum("<!-- table: " in text for text in pages.values()) > 0
+    assert [page.name for page, text in pages.items() if tables.filled(text) != text] == []
+
+
+def test_a_figure_that_drifted_is_found(tables, monkeypatch):
+    page = (DOCS / "strategies.md").read_text()
+    found = tables.metrics("strategies")
+    monkeypatch.setattr(tables, "metrics", lambda system: {**found, "replay_volume": found["replay_volume"] + 1})
+    assert tables.filled(page) != page
 
 
 def test_every_page_is_in_the_contents():

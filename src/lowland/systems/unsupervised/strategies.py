@@ -16,8 +16,15 @@ No collapse: each for its own reason, said by its objective's `no_collapse`; two
     and a linear code as long as x, which collapses.
 Sources: LeCun, Energy-based self-supervised learning (2019), for the seven; each objective's file for its own.
 Differences: 1. Contraction and saturation: the reconstruction's Jacobian is penalised, not the code's, which a large decoder evades.
-Expect: 5 to 25 % of the square as low as the spiral, for each of the seven; the collapsed one fills it.
-Known failure: the adversarial energy is shaped only where its generator has been.
+Expect: means of seeds 0 to 2. On the spiral −0.43 nats by likelihood, −0.29 by noise contrast, −0.23 by centres, −0.21 by denoising,
+    between −0.02 and 0.31 by the others but 1.13 by a generator; the truth has −0.63, a flat energy 2.20. 7 to 16 % of the square lie as
+    low as the data. 79 (noise contrast) to 97 % (likelihood, contraction) of pairs of a digit and a lookalike are told apart. Three to
+    four minutes a run.
+Known failure: the adversarial energy is shaped only where its generator has been: 25, 27 and 53 % of the square lie as low as the data,
+    and digits that roll downhill leave for good. The lowest point by noise contrast is the mean digit. Denoising finds a second, false
+    spiral half-way between the arms, where points are not moved either. Contrastive divergence from the data leaves low places
+    where no chain has come. The plain autoencoder does well, at −0.14 nats, though nothing but its size and its short training
+    holds it.
 """
 
 from __future__ import annotations
