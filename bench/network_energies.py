@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .timing import interleaved
 
-BATCH, HIDDEN, STEPS, REPEATS = 256, 128, 60, 9
+BATCH, HIDDEN, STEPS, REPEATS = 256, 128, 60, 5
 LANGEVIN_STEPS, LANGEVIN_RATE, REGULARIZATION = 10, 0.01, 0.01
 SIGMA, RATE = 0.2, 1e-3
 #: (objective, peer) → how many times faster ours has to be.

@@ -20,6 +20,7 @@ VERBS = {
     "infer": "fill in what is unknown: a label, a missing part",
     "score": "the energy of each input: how surprising it is",
     "embed": "a vector for each input",
+    "plan": "act in an environment by planning, or with the policy",
     "reproduce": "run a ledger entry again and compare",
 }
 

@@ -28,10 +28,15 @@ from .sound import read_wav, sound_folder
 from .splits import holdout, stratified
 from .strangers import gone_wrong, other_writing, shuffle_patches, strokes
 from .strings import StringRecipe, compose_strings
+from .text import read_lines, read_parallel
+from .tokenizer import Tokenizer
 from .transforms import deskew, random_affine, random_elastic
 from .utterances import Clips, Utterances
 
 __all__ = [
+    "Tokenizer",
+    "read_lines",
+    "read_parallel",
     "read_wav",
     "sound_folder",
     "Recordings",

@@ -119,9 +119,7 @@ class Dynamics(WorldModel):
             return partial(self._step, [weight.mT for weight in weights], biases)
         return partial(self._step_of_one, [weight[0] for weight in weights], [bias[0, 0] for bias in biases])
 
-    def _step_of_one(
-        self, weights: list[Tensor], biases: list[Tensor], s: Tensor, a: Tensor, z: Tensor | None
-    ) -> Tensor:
+    def _step_of_one(self, weights: list[Tensor], biases: list[Tensor], s: Tensor, a: Tensor, z: Tensor | None) -> Tensor:
         """One network for all versions: one product a layer, whatever leads."""
         versions, count, _ = s.shape
         parts = [a] if z is None else [a, z]

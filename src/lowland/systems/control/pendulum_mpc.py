@@ -88,7 +88,7 @@ class Config:
     uncertainty: float = 1.0
     """Weight of the uncertainty cost there, in units of cost per deviation from the usual doubt."""
     judged: int = 100
-    """Episodes that are judged; a fifth of them where planners are compared."""
+    """Episodes that are judged; half of them of the cart-pole, a tenth where planners are compared."""
 
 
 class PendulumCost(Energy):
@@ -179,15 +179,16 @@ def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
 
 
 def _learn(energy: Rollout, episodes: Episodes, stage: str, config: Config, trainer: Any) -> None:
-    windows = episodes.windows(1)
+    windows, model, seen = episodes.windows(1), energy.model, energy.get_buffer("seen")
 
     def units() -> None:
         steps = episodes.transitions()
-        energy.model.fit_scale(steps["s"], steps["a"], steps["y"])
-        energy.seen.fill_(len(episodes.a))
+        if isinstance(model, Dynamics):
+            model.fit_scale(steps["s"], steps["a"], steps["y"])
+        seen.fill_(len(episodes.a))
 
     trainer.once(f"{stage}: units", units)
-    forecast, objective = Forecast(energy.model), EnergyLoss()
+    forecast, objective = Forecast(model), EnergyLoss()
     trainer.fit(
         stage,
         Player("model", forecast, lambda batch: objective(forecast, batch), optimizer=_adam(config), schedule=falling),
@@ -236,7 +237,7 @@ def falling(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_sche
 
 
 def evaluate(model: Any, config: Config, data: Data) -> dict[str, float]:
-    found, fifth = {}, max(config.judged // 5, 1)
+    found, tenth = {}, max(config.judged // 10, 1)
     swung = _judge("pendulum", agent(model["pendulum"], config), config.judged)
     stood = _judge("cart_pole", agent(model["cart_pole"], config), max(config.judged // 2, 1))
     found["pendulum_return"], found["pendulum_steps"] = swung.returns.mean().item(), float(model["pendulum"].seen)
@@ -245,10 +246,10 @@ def evaluate(model: Any, config: Config, data: Data) -> dict[str, float]:
     for name in ENVIRONMENTS:
         for planner, (solver, steps) in PLANNERS.items():
             acting = RecedingHorizon(model[name], solver, steps, generator=torch.Generator().manual_seed(1), tol=0.0)
-            found[f"{name}_{planner}"] = _judge(name, acting, fifth).returns.mean().item()
+            found[f"{name}_{planner}"] = _judge(name, acting, tenth).returns.mean().item()
         found[f"{name}_gradient_ahead"] = found[f"{name}_gradient"] - found[f"{name}_cem"]
     found.update(_policies(model, config))
-    found.update(_doubts(model, config, swung, fifth))
+    found.update(_doubts(model, config, swung, tenth))
     return found
 
 
@@ -342,7 +343,7 @@ def figures(model: Any, config: Config, data: Data) -> list[Any]:
         Picture("The pendulum finds its way", "How far from upright, from four starts.",
                 lines(seconds, angles, xlabel="seconds", ylabel="degrees from upright")),
         Picture("How far the model sees", "Mean error of the imagined state, and by how much the members of the ensemble differ.",
-                lines(ahead, {"error": off, "doubt": spread}, xlabel="seconds ahead", ylabel="distance of states", log="y")),
+                lines(ahead, {"error": off, "doubt": spread}, xlabel="seconds ahead", ylabel="distance of states", log=True)),
     ]  # fmt: skip
 
 

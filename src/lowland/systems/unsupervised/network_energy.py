@@ -6,7 +6,7 @@
 Chains walk among noisy digits, where no gap is too wide to cross, and what they write is looked at one step further down.
 
 Training: first the slope, by denoising (A4), then in the same loss Langevin chains from a store of earlier ends (C2): lower E at noisy
-    digits, raise it where the chains end. One chain in ten begins anew: at noise, or at digits that are turned or mirrored.
+    digits, raise it where the chains end. One chain in twenty-five begins anew: at noise, or at digits that are turned or mirrored.
 No collapse: chains find what is low besides the data, and it is pushed up; a flat energy can't tell the noise that was added, either.
     The energy can't run away: far from all digits the first term wins, as net grows like ‖x‖. Squares of energies are held small, and
     a guard watches the chains.
@@ -98,9 +98,9 @@ class Config:
     """Steps of Langevin in a step of training."""
     stride: float = 0.4
     """Rate of Langevin, in units of σ²: 1 would take all noise away at each step, and put new noise in its place."""
-    capacity: int = 4000
+    capacity: int = 1000
     """Ends of chains in the store."""
-    fresh: float = 0.1
+    fresh: float = 0.04
     """Probability that a chain begins anew."""
     judge_epochs: int = 2
     """Passes over the data for the classifier that judges samples."""

@@ -41,6 +41,8 @@ from ...train import Player
 
 SIDE, GRID = 28, 7
 NAMES = ("coarse", "middle", "fine", "shrunk")
+#: Training images whose codes are counted.
+COUNTED = 20_000
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ def evaluate(model: Any, config: Config, data: Data) -> dict[str, float]:
         z = codes(energy, x)
         found[f"{name}_error"] = error(energy, x)
         found[f"{name}_perplexity"] = perplexity(z, size).item()
-        found[f"{name}_bits"] = bits(z, frequencies(codes(energy, data.train["x"]), size))
+        found[f"{name}_bits"] = bits(z, frequencies(codes(energy, data.train["x"][:COUNTED]), size))
     found["grey_error"] = (x - data.train["x"].mean(0)).double().square().mean().item()
     found["noise_over_digits"] = error(model["fine"], _noise(x)) / found["fine_error"]
     found["shrunk_in_use"] = 100 * found["shrunk_perplexity"] / config.sizes[NAMES.index("shrunk")]
@@ -207,7 +209,7 @@ def figures(model: Any, config: Config, data: Data) -> list[Any]:
             lengths.append(GRID * GRID * math.log2(size))
             errors.append(error(energy, x))
     size = config.sizes[NAMES.index("fine")]
-    often = frequencies(codes(fine, data.train["x"]), size)
+    often = frequencies(codes(fine, data.train["x"][:COUNTED]), size)
     drawn = torch.multinomial(often, 24, replacement=True, generator=torch.Generator().manual_seed(1)).T
     noise = _noise(shown)
     few = torch.bincount(codes(fine, x).flatten(), minlength=size).argsort(descending=True)[:48]

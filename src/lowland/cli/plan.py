@@ -1,0 +1,187 @@
+"""``lowland plan RUN ENVIRONMENT``: act in an environment by planning in what a run has learnt, or with its policy."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import time
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UsageError
+from .options import Parser, add_device
+
+if TYPE_CHECKING:
+    from ..data import Episodes
+    from ..train import Model
+
+
+def run(arguments: list[str]) -> int:
+    """The verb."""
+    parser = Parser(
+        "plan",
+        "Act in an environment, by planning or with the policy; the episodes, pictures of the best and the worst, and a report "
+        "are written to RUN/plans/ENVIRONMENT.",
+        epilog="examples:\n"
+        "  lowland plan runs/pendulum_mpc-… Pendulum-v1\n"
+        "  lowland plan runs/pendulum_mpc-… Pendulum-v1 --policy --episodes 100",
+    )
+    parser.add_argument("run", metavar="RUN", help="the folder of a run")
+    parser.add_argument("environment", metavar="ENVIRONMENT", help="the id of a gymnasium environment")
+    parser.add_argument("--policy", action="store_true", help="act with the policy that was trained, without planning")
+    parser.add_argument("--episodes", type=int, default=10, metavar="N", help="how many, side by side (default: 10)")
+    parser.add_argument("--steps", type=int, metavar="N", help="at most so many in each (default: the environment's)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the first episode's start; the others follow (default: 0)"
+    )
+    parser.add_argument("--out", metavar="FOLDER", help="write here instead")
+    add_device(parser)
+    options = parser.parse_args(arguments)
+    for name in ("episodes", "steps"):
+        if (count := getattr(options, name)) is not None and count < 1:
+            raise UsageError(f"--{name}: wanted at least 1, got {count}.")
+    from ..environments import record
+    from ..train import load
+    from ..train.log import progress
+
+    model = load(options.run, options.device)
+    agent = _agent(model, options)
+    folder = Path(
+        options.out
+        or Path(options.run) / "plans" / "".join(c if c.isalnum() or c == "-" else "_" for c in options.environment)
+    )
+
+    def bar(steps: Iterable[int]) -> Iterable[int]:
+        return progress(steps, options.environment, None)
+
+    began = time.monotonic()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)
+        episodes = record(
+            options.environment, agent, options.episodes, steps=options.steps, seed=options.seed, progress=bar
+        )
+    seconds = time.monotonic() - began
+    path = episodes.save(folder / "episodes.safetensors")
+    figures = _figures(episodes, seconds)
+    figures["warnings"] = sorted({str(one.message) for one in said if "last plan that was safe" in str(one.message)})
+    films, reason = _films(episodes, options.environment, folder)
+    report = _report(model, episodes, films, figures, options, folder)
+    if options.json:
+        written = {
+            "episodes_file": str(path),
+            "report": str(report),
+            "films": {name: str(film) for name, film in films.items()},
+        }
+        print(json.dumps({**figures, **written}, ensure_ascii=False))
+        return 0
+    print(_words(figures))
+    for line in [*figures["warnings"], *([reason] if reason else [])]:
+        print(f"note: {line}")
+    for film in [*films.values(), path, report]:
+        print(film)
+    return 0
+
+
+def _agent(model: Model, options: Any) -> Any:
+    """Who acts, after a look at whether the environment fits what was learnt."""
+    from ..environments import make, spaces_of
+
+    if model.system.agent is None:
+        raise UsageError(f"{model.system.name} does not act: its System declares no `agent`.")
+    agent = model.system.agent(model.module, model.config, options.environment, options.policy)
+    world = make(options.environment)
+    state, action = spaces_of(world)
+    world.close()
+    energy = getattr(agent, "energy", None)
+    if energy is not None:
+        wanted = (energy.spaces["s"], energy.model.action) if hasattr(energy, "model") else (energy.spaces["s"], action)
+        if wanted != (state, action):
+            raise UsageError(
+                f"{options.environment} has states in {state!r} and actions in {action!r}, but {model.system.name} learnt of "
+                f"{wanted[0]!r} and {wanted[1]!r}."
+            )
+    return agent
+
+
+def _figures(episodes: Episodes, seconds: float) -> dict[str, Any]:
+    returns = episodes.returns
+    found: dict[str, Any] = {
+        "episodes": len(returns),
+        "steps": len(episodes.a),
+        "return": returns.mean().item(),
+        "worst": returns.min().item(),
+        "best": returns.max().item(),
+        "cost": -returns.mean().item(),
+        "seconds_per_action": seconds / len(episodes.a),
+        "seconds": seconds,
+    }
+    if success := episodes.about.get("success"):
+        found["success"] = 100 * success.count("1") / len(success)
+    return found
+
+
+def _words(figures: dict[str, Any]) -> str:
+    success = f"{figures['success']:.0f} % successes, " if "success" in figures else ""
+    return (
+        f"{figures['episodes']} episodes, {figures['steps']} steps: {success}return {figures['return']:.4g} "
+        f"(worst {figures['worst']:.4g}, best {figures['best']:.4g}), cost {figures['cost']:.4g}; "
+        f"{1e3 * figures['seconds_per_action']:.3g} ms an action"
+    )
+
+
+def _films(episodes: Episodes, environment: str, folder: Path) -> tuple[dict[str, Path], str]:
+    """GIFs of the best and the worst episode, or why there are none."""
+    from PIL import Image
+
+    from ..environments import replay
+    from ..train.files import replace
+
+    returns, films = episodes.returns, {}
+    for name, index in (("best", int(returns.argmax())), ("worst", int(returns.argmin()))):
+        try:
+            frames = replay(environment, episodes, index)
+        except Exception as error:  # whatever an environment's drawing may lack
+            return {}, f"no pictures: {environment} can't be drawn here: {' '.join(str(error).split())}"
+        pictures = [Image.fromarray(frame).convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
+        for picture in pictures:
+            picture.thumbnail((320, 320))
+
+        def write(path: Path, pictures: list[Any] = pictures) -> None:
+            pictures[0].save(path, format="GIF", save_all=True, append_images=pictures[1:], duration=50, loop=0)
+
+        films[name] = folder / f"{name}.gif"
+        replace(films[name], write)
+    return films, ""
+
+
+def _report(
+    model: Model, episodes: Episodes, films: dict[str, Path], figures: dict[str, Any], options: Any, folder: Path
+) -> Path:
+    from ..report import Picture, bars, table, write_report
+    from ..report.picture import Table
+
+    returns = episodes.returns.tolist()
+    pictures = []
+    for name, film in films.items():
+        content = base64.b64encode(io.BytesIO(film.read_bytes()).getvalue()).decode()
+        image = Table(
+            f'<img alt="The {name} episode" style="width:100%;max-width:320px" src="data:image/gif;base64,{content}">'
+        )
+        pictures.append(
+            Picture(
+                f"The {name} episode",
+                f"Return {getattr(episodes.returns, 'max' if name == 'best' else 'min')():.4g}.",
+                image,
+            )
+        )
+    rows = [{"figure": name.replace("_", " "), "value": value} for name, value in figures.items() if name != "warnings"]
+    pictures.append(
+        Picture(f"In {options.environment}", "By the policy." if options.policy else "By planning.", table(rows))
+    )
+    each = {str(index + 1): value for index, value in enumerate(returns[:40])}
+    pictures.append(Picture("Each episode", "What it brought.", bars(each, label="return")))
+    words = ["lowland", "plan", options.run, options.environment, *(["--policy"] if options.policy else [])]
+    return write_report(folder, model.system, {"command": " ".join(words), "seconds": figures["seconds"]}, pictures)
