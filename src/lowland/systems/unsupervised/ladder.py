@@ -16,9 +16,8 @@ Differences: 1. 28 passes in place of 150, at a rate of 0.003 in place of 0.002.
     the labels 1 in place of 0.1: with few passes that did better on validation images. 3. Products in bfloat16.
 Expect: 1.16 % wrong with 100 labels, seed 0; 5.6 % for the Γ-model, which has 5 passes, and 20.5 % for the labels alone. Nine to eleven
     minutes of one core.
-Known failure: what is reached depends on which images have the labels, and with few passes on chance: in searches with an eighth of the
-    steps the same settings ended anywhere between 2.7 and 4.8 %. A decoder that begins by believing what it is shown
-    (v(u) = 0.92 in place of 0) restores layers much better and teaches the encoder much less: 7.9 % in place of 3.9 after 8 passes.
+Known failure: a decoder that begins by believing what it is shown, v(u) = 0.92 in place of 0, restores layers much better and teaches the
+    encoder much less: 7.9 % wrong in place of 3.9 on validation images after 8 passes.
 
 Your own images: ``lowland train ladder --images FOLDER --labels 50``, with a sub-folder of images for each class; dark ink, light paper.
 """
