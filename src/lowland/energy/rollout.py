@@ -112,7 +112,8 @@ class Rollout(Energy):
     def total(self, now: Tensor, last: Tensor, a: Tensor, others: dict[str, Tensor]) -> Tensor:
         """The energy of futures that are known already, as `imagine` gives them."""
         costs = self.costs(now, last, a, others)
-        total = costs.mean(0) @ self._discounts(costs)
+        mean = costs.mean(0)
+        total = mean.sum(-1) if self.discount == 1 else mean @ self._discounts(costs)
         if self.uncertainty > 0:
             total = total + self.uncertainty * self._unusual(costs).sum(-1)
         if self.hardwired is not None:
@@ -120,9 +121,14 @@ class Rollout(Energy):
         return total
 
     def imagine(self, s: Tensor, a: Tensor, z: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The states at which the actions are taken ``(M, *B, T, *S)``, and the one after them ``(M, *B, *S)``."""
+        """The states at which the actions are taken ``(M, *B, T, *S)``, and the one after them ``(M, *B, *S)``.
+
+        Where only the last one costs anything the others are not put together: what stands for them is without meaning.
+        """
         future = self.model.rollout(s, a, z, checkpoint=self.checkpoint)
         axis = future.ndim - 1 - len(self.model.state.shape)
+        if self.cost is None and self.hardwired is None:  # nobody asks for the states on the way
+            return future, future.select(axis, -1)
         first = s.expand(future.select(axis, 0).shape).unsqueeze(axis)
         return torch.cat([first, future.narrow(axis, 0, self.horizon - 1)], axis), future.select(axis, -1)
 

@@ -60,7 +60,9 @@ class CEM(Solver):
         candidates, energies = self._look(energy, candidates)
         lowest, best = energies.topk(self.elites, 0, largest=False)
         width, mean = torch.std_mean(take(candidates, best), 0, correction=min(1, self.elites - 1))
-        return CEMState(mean, width.clamp_min(self.floor), state.generator), Info(lowest[0])
+        if self.floor:
+            width = width.clamp_min(self.floor)
+        return CEMState(mean, width, state.generator), Info(lowest[0])
 
     def _look(self, energy: Energy, candidates: Tensor) -> tuple[Tensor, Tensor]:
         return candidates, heights(energy, candidates)
@@ -206,8 +208,7 @@ def coloured(like: Tensor, count: int, event: int, colour: float, generator: tor
 
 def heights(energy: Energy, candidates: Tensor) -> Tensor:
     """The energy of each candidate ``(K, *B)``; one that is not a number counts as forbidden."""
-    energies = energy.value(candidates)
-    return torch.where(energies.isnan(), torch.inf, energies)
+    return energy.value(candidates).nan_to_num(torch.inf, torch.inf, -torch.inf)
 
 
 def take(candidates: Tensor, index: Tensor) -> Tensor:

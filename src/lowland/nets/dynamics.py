@@ -22,6 +22,12 @@ from ..spaces import Space
 
 #: Multiplications from which `lowland.energy.linear` gains on the plain product.
 LARGE = 4_000_000
+IN_PLACE: dict[Callable[..., Tensor], Callable[[Tensor], Tensor]] = {
+    F.silu: partial(F.silu, inplace=True),
+    F.relu: torch.relu_,
+    torch.relu: torch.relu_,
+    torch.tanh: torch.tanh_,
+}
 
 
 class Dynamics(WorldModel):
@@ -119,7 +125,9 @@ class Dynamics(WorldModel):
             return partial(self._step, [weight.mT for weight in weights], biases)
         return partial(self._step_of_one, [weight[0] for weight in weights], [bias[0, 0] for bias in biases])
 
-    def _step_of_one(self, weights: list[Tensor], biases: list[Tensor], s: Tensor, a: Tensor, z: Tensor | None) -> Tensor:
+    def _step_of_one(
+        self, weights: list[Tensor], biases: list[Tensor], s: Tensor, a: Tensor, z: Tensor | None
+    ) -> Tensor:
         """One network for all versions: one product a layer, whatever leads."""
         versions, count, _ = s.shape
         parts = [a] if z is None else [a, z]
@@ -127,12 +135,12 @@ class Dynamics(WorldModel):
             now = s[0]
         else:
             now, parts = s.flatten(0, 1), [part.expand(versions, *part.shape).flatten(0, 1) for part in parts]
-        hidden, last = torch.cat([now, *parts], -1), len(weights) - 1
+        hidden, last, nonlinearity = torch.cat([now, *parts], -1), len(weights) - 1, self._nonlinearity()
         for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
             large = weight.numel() * len(hidden) >= LARGE
             hidden = linear(hidden, weight, bias) if large else F.linear(hidden, weight, bias)
             if layer < last:
-                hidden = self.nonlinearity(hidden)
+                hidden = nonlinearity(hidden)
                 if self.dropout:
                     hidden = self._thinned(hidden.unflatten(0, (versions, count)), layer).flatten(0, 1)
         return torch.add(now, hidden).unflatten(0, (versions, count))
@@ -150,6 +158,10 @@ class Dynamics(WorldModel):
             if layer < last:
                 hidden = self.nonlinearity(hidden)
         return s + hidden
+
+    def _nonlinearity(self) -> Callable[[Tensor], Tensor]:
+        """In place, where nobody will ask for what was there before."""
+        return self.nonlinearity if torch.is_grad_enabled() else IN_PLACE.get(self.nonlinearity, self.nonlinearity)
 
     def _thinned(self, hidden: Tensor, layer: int) -> Tensor:
         return F.dropout(hidden, self.dropout) if self.training else hidden * self.get_buffer(f"mask_{layer}")
