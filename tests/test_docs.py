@@ -56,7 +56,9 @@ def folder(tmp_path, monkeypatch) -> Path:
             del sys.modules[name]
 
 
-@pytest.mark.parametrize("page", [*NEW, DOCS / "paths.md", DOCS / "strategies.md"], ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [*NEW, DOCS / "paths.md", DOCS / "sequences.md", DOCS / "strategies.md"], ids=lambda page: page.stem
+)
 def test_a_skeleton_passes_its_own_tests(page, folder):
     tests = copy_skeleton(page, folder)
     assert tests and sum(run_tests(test) for test in tests) > 0
