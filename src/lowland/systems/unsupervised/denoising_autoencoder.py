@@ -85,13 +85,13 @@ class Config:
     """Passes over the data to pre-train each layer."""
     pretrain_rate: float = 2e-3
     """Step of Adam at the start, in units of the weights; it falls to zero in a straight line."""
-    epochs: int = 40
+    epochs: int = 34
     """Passes over the data to fine-tune."""
     rate: float = 2e-3
     """Step of Adam at the start of fine-tuning."""
     missing: float = 0.2
     """What part of the pixels is hidden in fine-tuning."""
-    dropout: float = 0.3
+    dropout: float = 0.2
     """Probability that a hidden unit is silent in a step of fine-tuning."""
     batch_size: int = 250
     """Samples a step."""
@@ -109,7 +109,7 @@ class Config:
     """How often a chain is spoilt and mended to draw digits; a fifth of that to fill in pixels."""
     walk: int = 2
     """How many times a digit is spoilt and mended in a step of its training."""
-    spiral_steps: int = 8000
+    spiral_steps: int = 6000
     """Steps on points of the plane."""
     spiral_sigma: float = 0.1
     """Standard deviation of their noise, where the spiral's radius is 1."""
