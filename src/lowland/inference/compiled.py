@@ -1,7 +1,7 @@
-"""Compiled slopes: an energy's value and gradient as one ``torch.compile``d function, its matrix products the fastest there are.
+"""Compiled energies: value, or value and gradient, as one ``torch.compile``d function, its matrix products the fastest there are.
 
 Torch sends float32 products on a CPU to MKL, which takes its slower AVX2 path on processors that are not Intel's; on those the
-compiled graph's products are handed to oneDNN instead (`lowland.energy.linear` says what that gains). Only the graphs compiled
+compiled graph's large products are handed to oneDNN instead (`lowland.energy.linear` says what that gains). Only the graphs compiled
 here change, nothing else in the process.
 """
 
@@ -14,8 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..energy import Energy, Network, linear
+from ..energy import Conditioned, Energy, Network, linear
 from ..energy.linear import ONEDNN
+
+#: Multiplications below which calling oneDNN costs more than it saves.
+SMALL = 4_000_000
 
 
 class Compiled(Energy):
@@ -29,6 +32,7 @@ class Compiled(Energy):
         super().__init__(**energy.spaces)
         self.energy = energy
         self._compiled = _compiled_slope(energy)
+        self._value = _compiled_value(energy)
 
     @classmethod
     def example(cls) -> Energy:
@@ -40,7 +44,7 @@ class Compiled(Energy):
         return self.energy.batch_shape
 
     def forward(self, **values: Any) -> Tensor:
-        return self.energy(**values)
+        return self.energy(**values) if torch.is_grad_enabled() else self._value(values)
 
     def value_and_gradient(self, value: Tensor, name: str | None = None, **rest: Any) -> tuple[Tensor, Tensor]:
         return self._compiled(value)
@@ -63,6 +67,23 @@ class Compiled(Energy):
         return self.energy.select(rows)
 
 
+def _compiled_value(energy: Energy) -> Callable[[dict[str, Any]], Tensor]:
+    """What is known goes in beside the value, so that an energy is compiled once and not for each thing that it is given."""
+    whole, known = (energy.energy, energy.observed) if isinstance(energy, Conditioned) else (energy, {})
+    compiled = whole.__dict__.get("_compiled_value")
+    if compiled is None:
+
+        def value(values: dict[str, Any]) -> Tensor:
+            return whole(**values)
+
+        compiled = whole.__dict__["_compiled_value"] = torch.compile(value, options=_options(), dynamic=False)
+    return lambda values: compiled({**known, **values})
+
+
+def _options() -> dict[str, Any] | None:
+    return {"post_grad_custom_post_pass": _to_onednn} if ONEDNN else None
+
+
 def _compiled_slope(energy: Energy) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
     known = energy.__dict__.get("_compiled_slope")
     if known is None:
@@ -77,8 +98,7 @@ def _compiled_slope(energy: Energy) -> Callable[[Tensor], tuple[Tensor, Tensor]]
             gradient, energies = slope(value)
             return energies, gradient
 
-        options: dict[str, Any] | None = {"post_grad_custom_post_pass": _to_onednn} if ONEDNN else None
-        known = energy.__dict__["_compiled_slope"] = torch.compile(value_and_gradient, options=options)
+        known = energy.__dict__["_compiled_slope"] = torch.compile(value_and_gradient, options=_options())
     return known
 
 
@@ -97,7 +117,7 @@ _libraries: list[torch.library.Library] = []
 
 
 def _to_onednn(graph: torch.fx.Graph) -> None:
-    """Replace each product of float32 matrices on the CPU, with or without a bias, by `linear`."""
+    """Replace each large product of float32 matrices on the CPU, with or without a bias, by `linear`."""
     aten = torch.ops.aten
     for node in list(graph.nodes):
         if node.target is aten.mm.default:
@@ -108,6 +128,8 @@ def _to_onednn(graph: torch.fx.Graph) -> None:
             continue
         result = node.meta["val"]
         if result.dtype != torch.float32 or result.device.type != "cpu":
+            continue
+        if result.numel() * weight.meta["val"].shape[0] < SMALL:
             continue
         with graph.inserting_before(node):
             transposed = graph.call_function(aten.permute.default, (weight, [1, 0]))
