@@ -13,9 +13,12 @@ Sources: Kavukcuoglu, Sermanet, Boureau, Gregor, Mathieu & LeCun, Learning Convo
 Measure: the coherence of a filter is the largest correlation, over shifts, with another of its dictionary, both of length 1; outside
     its 9×9 pixels a filter is 0. A filter is a double where it is above 0.8. A patch needs each edge at every place, and so do its
     atoms; convolution gives the places for nothing.
-Expect: the figures of the results page, in ten minutes.
-Known failure: the pictures are a fifth of CIFAR-10, 10,000 to train on and 2,000 to test, in JPEG: accuracies on it are not those of
-    the whole of CIFAR-10.
+Expect: seed 0, five minutes: the mean coherence is 0.49 of the 64 filters, 0.60 of the atoms of patches (3 % and 14 % of them doubles);
+    63.8 % of the small pictures are told rightly. Guesses in one look have 92 % more energy than a search finds from them, LISTA's 48 %.
+Known failure: the 64 grey filters are far from learnt after 300 batches: they look noisy, none counts as oriented and localised as
+    `sparse_coding` counts atoms, and part of why they have little in common is that noise has: 64 random filters have a mean
+    coherence of 0.35. The atoms they are compared with share the weight λ but had five times as many batches of many more patches.
+    The pictures are a fifth of CIFAR-10, 10,000 to train on and 2,000 to test, in JPEG: 63.8 % on it is not 63.8 % on the whole.
 
 Differences from the paper: 1. FISTA looks for the codes, not coordinate descent. 2. The encoder's Hessian is left to Adam.
 
