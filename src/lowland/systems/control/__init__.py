@@ -1,1 +1,0 @@
-"""Systems that act: world models, planners and policies."""
