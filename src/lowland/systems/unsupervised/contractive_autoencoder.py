@@ -8,8 +8,8 @@
 
 A thousand units could copy 784 pixels, and a plain autoencoder learns to: its energy is low everywhere. What keeps the others from it
 is not a narrow code but a code that hardly changes. Reconstruction pays for the directions along which digits differ, the penalty
-makes all others cost. So letters of other alphabets come back as something nearer to a digit, and the energy tells them apart. One
-layer knows strokes, which letters have as well; the deep one, which answers, knows more of the whole.
+makes all others cost. So letters of other alphabets come back as something else, and the energy tells them apart. One layer knows
+strokes, which letters have as well; the deep one, which answers and has a narrow code too, knows more of the whole.
 
 Training: lower the reconstruction of the data (cross entropy for sigmoid units, squares for those that saturate) and the penalty
     (strategy A3), by Adam with a rate that falls to zero; the products in bfloat16. Then CAE+H's layer and a softmax are fine-tuned.
@@ -22,8 +22,12 @@ Measure: digits of the test split against letters of alphabets not seen in tunin
 Sources: Rifai, Vincent, Muller, Glorot & Bengio, ICML 2011, for CAE, figure 2 for the spectrum and table 1 for 1.14 %; Rifai et al., ECML
     2011, for CAE+H and 1.2 % with one layer; Alain & Bengio, JMLR 15 (2014), section 3.1, for RCAE; Goroshin & LeCun, ICLR 2013, for
     saturation.
-Expect: what the ledger says.
-Known failure: not yet looked for.
+Expect: AUROC of digits against letters, seed 0: 0.950 deep (0.960 relative to ‖x‖²), 0.856 for CAE and CAE+H, 0.823 without a penalty,
+    0.933 shrinkage, 0.876 rectifiers, 0.865 saturating lines; of the ink 0.488. Nine tenths of the squared Jacobian lie in 58 directions
+    for CAE+H, 82 for CAE and 366 without a penalty. Seven minutes of one core.
+Known failure: the deep net without a penalty tells letters as well (0.952): there the narrow code does the work. USPS digits are hardly
+    told apart (0.659), as they are digits too. Fine-tuned for twelve passes CAE+H makes 1.92 % errors, not the 1.2 % published.
+    With letters of the thirty alphabets meant for training the deep AUROC was 0.913: their shapes are nearer to digits.
 
 Your own images: ``lowland train contractive_autoencoder --images FOLDER``, with one sub-folder of images for each class.
 ``lowland score RUN seven.png`` says how little like a digit it is, ``lowland infer RUN seven.png --hide bottom`` fills in the rest.
@@ -279,8 +283,8 @@ def figures(model: Any, config: Config, data: Data) -> list[Any]:
     top = (torch.arange(SIDE) < SIDE // 2).unsqueeze(-1).expand(SIDE, SIDE)
     filled = infer(main, "x", x=Partial(x[14:28], top), options={"steps": 200}).value
     return [
-        Picture("What it can say", "Unseen digits, and letters with the same ink, as the autoencoders return them: the plain one copies a "
-                "letter as faithfully as a digit, the contractive one can only say it in strokes of digits.",
+        Picture("What it can say", "Unseen digits, and letters with the same ink, as the autoencoders return them: the plain one copies "
+                "both, the deep contractive one makes something like digits of the letters.",
                 images(list(returned.values()), rows=list(returned), tile=0.6)),
         Picture("The energy of digits and of others", "E(x) = ‖x − r(x)‖² of the deep contractive autoencoder: shares of images.",
                 lines((edges[1:] + edges[:-1]) / 2, density, xlabel="energy (ink²)", ylabel="share of images", log=False, markers=False)),

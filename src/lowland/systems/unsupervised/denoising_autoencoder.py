@@ -19,8 +19,11 @@ Sources: Vincent, Larochelle, Bengio & Manzagol, ICML 2008; Vincent et al., JMLR
     Alain & Bengio, JMLR 15 (2014), theorem 2, for the slope.
 Differences: 1. Adam with batches in place of stochastic gradient descent on single samples. 2. Hidden pixels, dropout and
     averaged weights in fine-tuning. 3. The walked denoiser has two hidden layers of rectifiers, and sees binarised digits.
-Expect: what the ledger says.
-Known failure: not yet looked for.
+Expect: per cent of wrong answers on the test split, seed 0: 1.23 pre-trained, 1.43 from random weights. A linear map of one layer's code:
+    5.9 to 6.1 for the three kinds of noise, 7.0 without noise. 85 % of what chains draw is called a digit with probability ≥ 0.9, all
+    ten about equally often (2.26 nats). On the plane r(x) − x explains 98 % of σ² ∇ log p. Eight and a half minutes of one core.
+Known failure: fine-tuned for 20 passes in place of 34 it made 1.35 % errors on the test split (1.40 % on the validation digits, and
+    falling). A chain is called another digit after a third of its turns, and on the way it draws blurred shapes that are none.
 
 Your own images: ``lowland train denoising_autoencoder --images FOLDER --classes 3``, with one sub-folder of images for each class.
 ``lowland infer RUN seven.png`` tells the label, ``lowland infer RUN seven.png --hide bottom --samples 5`` fills in the rest.
