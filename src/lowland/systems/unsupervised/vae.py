@@ -60,13 +60,13 @@ class Config:
     """Units in each of the decoder's, which is run for every draw."""
     latent: int = 50
     """Numbers in a code."""
-    epochs: int = 16
+    epochs: int = 26
     """Passes over the data by one draw, for the VAE and the IWAE alike."""
     warm_up: float = 0.1
     """Share of those in which the price of the code grows from 0 to 1."""
     vae_epochs: int = 5
     """Passes over the data by which the VAE goes on from there."""
-    iwae_epochs: int = 10
+    iwae_epochs: int = 11
     """Passes over the data by which the IWAE goes on from there."""
     importance: int = 5
     """Its draws for each image."""
