@@ -20,8 +20,9 @@ Differences: 1. Origins at the means of the pixels and averaged weights, as in `
     and six passes for 500 of them. 3. h2 is drawn from its belief at the data, where the paper takes the belief itself: noisier, and
     one objective less. 4. AdamW in place of conjugate gradients. 5. Products at half precision (``--precision bf16-mixed``), energies
     and likelihoods in full.
-Expect: a bound well below what the paper reaches in 500 passes. A change of the weights in the joint training takes 30 ms of one core.
-Known failure: a bound of −108 nats after four passes over 50,000 digits: the joint training is far from done when it ends.
+Expect: 1.62 % of errors plain and 2.27 % with dropout, and a bound of −108.8 nats, seed 0; 2 min 42 s.
+Known failure: the joint training is far from done after six passes: the bound is 24 nats below the paper's. The plain net errs on 0.06 %
+    of its training digits and on 2.1 % of those held out; the one with dropout, after twelve passes, on 2.5 % of these.
 
 Your own images: ``lowland train deep_boltzmann --images FOLDER --classes 3``, with one sub-folder of images for each class.
 """
