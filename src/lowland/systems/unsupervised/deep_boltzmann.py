@@ -444,8 +444,8 @@ register(
         config=Config,
         presets={
             "smoke": {
-                "images": "digits", "first": 20, "second": 30, "alone_epochs": 1, "epochs": 1, "tune_epochs": 1, "dropout_epochs": 1, "batch_size": 100,
-                "ais_chains": 20, "ais_steps": 100,
+                "images": "digits", "first": 20, "second": 30, "alone_epochs": 1, "epochs": 1, "tune_epochs": 1, "dropout_epochs": 1,
+                "batch_size": 100, "ais_chains": 20, "ais_steps": 100,
             },
         },
         build=build,
