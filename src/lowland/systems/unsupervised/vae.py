@@ -366,7 +366,7 @@ register(
             Metric("free_active", "higher", about="Control at no price: its active units."),
             Metric("free_nll", "lower", unit="nats", about="Its −log p, likewise: what little its sharp codes leave, wherever they are."),
             Metric("free_bound", "lower", unit="nats", about="Its evidence bound."),
-            Metric("free_wrong_pixels", "lower", unit="%", about="Its wrong pixels: the fewest."),
+            Metric("free_wrong_pixels", "lower", unit="%", about="Its wrong pixels, after one pass over the data."),
         ),
     )
 )  # fmt: skip
