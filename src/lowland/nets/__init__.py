@@ -17,7 +17,6 @@ from .sparse_encoder import ConvolutionalLISTA, ConvolutionalSparseEncoder, Gain
 from .time_delay import TimeDelayNet
 from .transformer import Transformer
 from .waves import Waves
-from .what_where import WhatWhereNet
 
 __all__ = [
     "ConvolutionalLISTA",
@@ -36,7 +35,6 @@ __all__ = [
     "GlyphNet",
     "Recurrent",
     "TimeDelayNet",
-    "WhatWhereNet",
     "LISTA",
     "LadderNet",
     "LCoD",
