@@ -14,7 +14,8 @@ Sources: van den Oord, Vinyals & Kavukcuoglu, Neural Discrete Representation Lea
     2019, for running means; Dhariwal et al., Jukebox, 2020, for restarts.
 Differences: 1. Two convolutions each way and no residual blocks, for 28 × 28 pixels. 2. No model of the codes: bits are counted by how
     often each codeword is chosen at each place of the training images, and codes drawn that way are no digits.
-Expect: the finer the book the smaller the error; without restarts a fraction of the book is in use.
+Expect: squared error 0.0126, 0.0067 and 0.0049 a pixel with 8, 64 and 512 codewords, at 90, 181 and 296 bits an image (paper alone:
+    0.0675); of the 512, 69 % are in use, without restarts 2 %, with an error of 0.0103. Means of seeds 0 to 2, 3.5 minutes a run.
 Known failure: codes drawn place by place are no digits.
 
 Your own images: ``lowland train vector_quantisation --images FOLDER``, with one sub-folder of images for each class; dark ink on light
