@@ -271,7 +271,9 @@ def test_the_real_files_hold_what_their_description_says(name):
         assert set(data) == set(found.shapes)
         for values in data.values():
             assert len(values) == samples
-            tensors = [part for part in (values if isinstance(values, list) else [values]) if isinstance(part, torch.Tensor)]
+            tensors = [
+                part for part in (values if isinstance(values, list) else [values]) if isinstance(part, torch.Tensor)
+            ]
             assert all(part.isfinite().all() for part in tensors)
         if name in SHAPES:
             assert data["x"].shape == (samples, *SHAPES[name]) and data["x"].dtype == torch.float32
