@@ -49,7 +49,9 @@ def test_a_place_sees_its_own_part_of_the_picture(energy):
     changed = x.clone()
     changed[:, :8, :8] = 1 - changed[:, :8, :8]
     features = energy.encoder(x) - energy.encoder(changed)
-    moved = features.abs().sum(-1).reshape(GRID, GRID)  # a little everywhere: the layers' scale is that of the whole picture
+    moved = (
+        features.abs().sum(-1).reshape(GRID, GRID)
+    )  # a little everywhere: the layers' scale is that of the whole picture
     assert moved[:2, :2].min() > 5 * max(moved[4:].max(), moved[:, 4:].max())
 
 
