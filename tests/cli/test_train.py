@@ -133,6 +133,13 @@ def test_a_full_disk_is_one_line_and_the_run_resumes(capsys, tmp_path):
     assert run(capsys, "--resume", "full")[0] == 0
 
 
+def test_the_recorded_command_says_nothing_of_places():
+    from lowland.cli.train import _repeatable
+
+    words = ["--rate", "0.1", "--out", "somewhere", "--results=there", "--record", "--quiet"]
+    assert _repeatable(words) == ["--rate", "0.1", "--record"]
+
+
 def test_record_and_reproduce(capsys, tmp_path):
     words = [
         "--preset",

@@ -304,7 +304,7 @@ def _repeatable(words: list[str]) -> list[str]:
         flag, equals, _ = word.partition("=")
         if skip:
             skip = False
-        elif flag in ("--why", "--results", "--data"):
+        elif flag in ("--why", "--results", "--data", "--out"):
             skip = not equals
         elif flag not in ("--quiet", "--json", "--debug"):
             kept.append(word)
