@@ -1,5 +1,7 @@
 """Networks that say what comes next: one pass and symbol by symbol agree; nothing looks ahead; padding changes nothing."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -91,6 +93,18 @@ def test_draws_report_their_energy(network):
     found = infer(energy, "y", x=x, solver=Ancestral(3), options={"generator": torch.Generator().manual_seed(0)})
     assert found.value.shape == (3, 4, T)
     torch.testing.assert_close(found.energy, energy.given(x=x).value(found.value))
+
+
+def test_what_was_read_follows_the_beginning_that_read_it(network):
+    """A wide beam finds the lowest of all sequences, in order: each beginning goes on with a memory of its own."""
+    energy = Autoregressive(network, Sequence(V, 3), Sequence(S, 5))
+    x, _ = pairs()
+    found = infer(energy, "y", x=x, solver=Beam(V**2, best=30))
+    listed = [s for length in range(4) for s in itertools.product(range(V), repeat=length)]
+    y = torch.tensor([[*s, *[-1] * (3 - len(s))] for s in listed])
+    lowest = energy.given(x=x).value(y[:, None].expand(-1, 4, -1)).topk(30, 0, largest=False)
+    torch.testing.assert_close(found.energy, lowest.values)
+    assert (found.value == y[lowest.indices]).all()
 
 
 def test_attention_adds_up_and_padding_counts_as_seen(network):
