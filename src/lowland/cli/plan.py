@@ -25,7 +25,9 @@ def run(arguments: list[str]) -> int:
         "plan",
         "Act in an environment, by planning or with the policy; the episodes, pictures of the best and the worst, and a report "
         "are written to RUN/plans/ENVIRONMENT.",
-        epilog="examples:\n  lowland plan RUN Pendulum-v1\n  lowland plan RUN Pendulum-v1 --policy --episodes 100",
+        epilog="examples:\n"
+        "  lowland plan runs/pendulum_mpc-… Pendulum-v1\n"
+        "  lowland plan runs/pendulum_mpc-… Pendulum-v1 --policy --episodes 100",
     )
     parser.add_argument("run", metavar="RUN", help="the folder of a run")
     parser.add_argument("environment", metavar="ENVIRONMENT", help="the id of a gymnasium environment")

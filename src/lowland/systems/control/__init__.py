@@ -1,0 +1,1 @@
+"""Systems that act: world models, planners and policies."""
