@@ -1,6 +1,7 @@
 """Batches: every sample once an epoch, the same order for a seed, from any position, for any number of processes."""
 
 import warnings
+from itertools import pairwise
 
 import pytest
 import torch
@@ -45,6 +46,44 @@ def test_processes_share_each_batch(samples, size, processes):
         weighed = [(sample, share / processes / len(own)) for _, own, share in mine for sample in own.tolist() if share]
         assert sorted(sample for sample, _ in weighed) == sorted(batch)
         assert all(weight == pytest.approx(1 / len(batch)) for _, weight in weighed)
+
+
+@given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 3), st.booleans(), st.integers(0, 3))
+def test_batches_by_length_hold_each_sample_once_and_little_padding(samples, size, processes, drop_last, epoch):
+    lengths = torch.randint(1, 20, (samples,), generator=torch.Generator().manual_seed(samples))
+    options = {"shuffle": True, "drop_last": drop_last, "seed": 0, "processes": processes, "lengths": lengths}
+    orders = [Order(samples, size, rank=rank, **options) for rank in range(processes)]
+    every = [whole for whole, _, _ in orders[0].batches(epoch, 0)]
+    flat = sorted(torch.cat(every).tolist())
+    assert len(every) == len(orders[0]) and len(flat) == len(set(flat)) and (drop_last or len(flat) == samples)
+    ranges = sorted((int(lengths[batch].min()), int(lengths[batch].max())) for batch in every)
+    assert all(longest <= shortest for (_, longest), (shortest, _) in pairwise(ranges))
+    for start in range(len(every) + 1):  # from anywhere, and for every process
+        for order in orders:
+            rest = [whole.tolist() for whole, _, _ in order.batches(epoch, start)]
+            assert rest == [batch.tolist() for batch in every[start:]]
+
+
+def test_batches_by_length_come_in_random_order():
+    lengths = torch.arange(40) % 10
+    options = {"drop_last": False, "seed": 0, "rank": 0, "processes": 1, "lengths": lengths}
+    by_length = Order(40, 4, shuffle=True, **options)
+    first, second = ([batch for batch, _, _ in by_length.batches(epoch, 0)] for epoch in (0, 1))
+    seen = [[int(lengths[batch][0]) for batch in batches] for batches in (first, second)]
+    assert seen[0] != sorted(seen[0]) and seen[0] != seen[1] and sorted(seen[0]) == sorted(seen[1])
+    dropped = {frozenset(range(9)) - {*torch.cat([b for b, _, _ in o.batches(epoch, 0)]).tolist()}
+               for epoch in range(20) for o in [Order(9, 4, shuffle=True, **{**options, "drop_last": True, "lengths": torch.arange(9)})]}  # fmt: skip
+    assert len(dropped) > 3  # not always the longest is left out
+    in_order = torch.cat([batch for batch, _, _ in Order(40, 4, shuffle=False, **options).batches(0, 0)])
+    assert lengths[in_order].tolist() == sorted(lengths.tolist())
+
+
+def test_lengths_must_fit_the_data():
+    with pytest.raises(UsageError, match=r"one length for each of 10 samples, got \(3,\)"):
+        batches(torch.zeros(10, 2), **PLAIN, lengths=torch.ones(3))
+    with pytest.raises(UsageError, match="can't be sorted by length"):
+        batches(DataLoader(Squares(), batch_size=4, sampler=torch.utils.data.WeightedRandomSampler(torch.ones(10), 10)),
+                **PLAIN, lengths=torch.ones(10))  # fmt: skip
 
 
 def test_epochs_and_seeds_differ():

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..energy import (
     L1,
+    Autoregressive,
     Energy,
     LatentBits,
     LinearReconstruction,
@@ -118,6 +119,8 @@ def _problem(kind: str) -> tuple[Energy, dict[str, Tensor]]:
             return LatentBits.example(), {"x": (x > 0.3).float().reshape(32, 2, 2)}
         if kind == "codes":
             return QuantisedReconstruction.example(), {"x": x}
+        if kind == "sequences":
+            return Autoregressive.example(), {"x": x, "y": (x > 0).long()}
         if kind == "sparse":
             decoder, encoder = LinearReconstruction(4, 6), nn.Sequential(nn.Linear(4, 6), nn.Tanh())
             return decoder + L1(Real(6), 0.1) + Prediction(encoder, Real(4), Real(6)), {"y": x}
@@ -126,5 +129,6 @@ def _problem(kind: str) -> tuple[Energy, dict[str, Tensor]]:
         if kind == "bits":
             return Network(network, x=Binary(4)), {"x": (x > 0.3).float()}
     raise ContractError(
-        f'wanted an objective tried on "labels", "real", "bits", "pairs", "restored", "sparse", "latent" or "codes", got {kind!r}.'
+        'wanted an objective tried on "labels", "real", "bits", "pairs", "restored", "sparse", "sequences", "latent" or "codes", '
+        f"got {kind!r}."
     )

@@ -55,6 +55,19 @@ class NextSymbol(nn.Module):
         """Logits of what comes after one more symbol, and the memory with it."""
         raise NotImplementedError
 
+    def through(
+        self, symbols: Int64[Tensor, "N T"], memory: Any, context: Any = None
+    ) -> tuple[Float[Tensor, "N T V1"], Any]:
+        """Logits after each of many symbols of one sequence a sample, and the memory of the last: a text is read in pieces.
+
+        Symbol by symbol, unless a network has a faster way.
+        """
+        said = []
+        for symbol in symbols.split(1, 1):
+            logits, memory = self.extend(symbol, memory, context)
+            said.append(logits)
+        return torch.cat(said, 1), memory
+
     def attention(self, memory: Any) -> Float[Tensor, "N W S"] | None:
         """How much the last symbol looked at each position of x, 1 where there is only padding; `None` if it doesn't look."""
         return None
@@ -125,6 +138,14 @@ class Autoregressive(Energy):
 
     def costs(self, y: Int64[Tensor, "N T"], context: Any) -> Float[Tensor, "N L"]:
         """−log p of each symbol and of the end, 0 after it, in one pass; L is the longest sequence and its end."""
+        logits, wanted = self.predicted(y, context)
+        flat = nn.functional.cross_entropy(
+            logits.flatten(0, 1), wanted.flatten(), ignore_index=NOTHING, reduction="none"
+        )
+        return flat.view(wanted.shape)
+
+    def predicted(self, y: Int64[Tensor, "N T"], context: Any) -> tuple[Float[Tensor, "N L V1"], Int64[Tensor, "N L"]]:
+        """Logits at every place of y, and the symbol that comes there: V where it ends, −1 after that."""
         length = (y != NOTHING).sum(1)
         longest = int(length.max()) if len(y) else 0
         symbols, first = y[:, :longest].clamp_min(0), y.new_full((len(y), 1), self.sequence.vocabulary)
@@ -132,10 +153,7 @@ class Autoregressive(Energy):
         there = torch.arange(longest + 1, device=y.device) <= length[:, None]
         wanted = torch.cat([y[:, :longest], y.new_full((len(y), 1), NOTHING)], 1)
         wanted = torch.where(there & (wanted == NOTHING), self.sequence.vocabulary, wanted)
-        flat = nn.functional.cross_entropy(
-            _wide(logits).flatten(0, 1), wanted.flatten(), ignore_index=NOTHING, reduction="none"
-        )
-        return flat.view(wanted.shape)
+        return _wide(logits), wanted
 
     def given(self, **observed: Any) -> Energy:
         """With x known the network has read it: what is left is to continue."""

@@ -35,6 +35,7 @@ from .expectation_maximization import expectation_maximization
 from .grid_likelihood import GridLikelihood
 from .guard import Guard
 from .info_nce import InfoNCE
+from .label_smoothing import LabelSmoothing
 from .lloyd import lloyd, spread_centres
 from .neighbours import (
     GeneralizedScoreMatching,
@@ -66,6 +67,7 @@ __all__ = [
     "Denoising",
     "DenoisingScoreMatching",
     "EnergyLoss",
+    "LabelSmoothing",
     "EvidenceBound",
     "GaussianNoise",
     "GeneralizedScoreMatching",

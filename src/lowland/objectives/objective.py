@@ -34,7 +34,7 @@ class Objective(ABC):
     no_collapse: str = ""
     #: What the checks try it on: "labels" (a classifier), "real" or "bits" (an energy of x alone), "pairs" (a distance between
     #: the embeddings of x and y), "restored" (how well y is predicted from x), "latent" (bits x of a hidden z, with a belief)
-    #: "codes" (a vector-quantised auto-encoder) or "sparse" (a sparse code of y with an encoder).
+    #: "codes" (a vector-quantised auto-encoder), "sparse" (a sparse code of y with an encoder) or "sequences" (y, symbol by symbol).
     tried_on: ClassVar[str] = "labels"
 
     @classmethod

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
@@ -38,6 +39,10 @@ class Order:
         samples: How many there are.
         batch_size: Samples a step, all processes together; ``None`` for all of them.
         seed: With the epoch's number it decides the order.
+        lengths: ``(N,)``, how long each is: those of a batch are about equally long, batches come in random order.
+
+    Raises:
+        UsageError: If there are more or fewer lengths than samples.
     """
 
     def __init__(
@@ -50,7 +55,11 @@ class Order:
         seed: int,
         rank: int,
         processes: int,
+        lengths: Tensor | None = None,
     ) -> None:
+        if lengths is not None and lengths.shape != (samples,):
+            raise UsageError(f"fit: wanted one length for each of {samples} samples, got {tuple(lengths.shape)}.")
+        self.lengths = None if lengths is None else lengths.cpu()
         self.samples, self.size = samples, min(batch_size or samples, samples)
         self.shuffle, self.drop_last, self.seed = shuffle, drop_last, seed
         self.rank, self.processes = rank, processes
@@ -60,12 +69,16 @@ class Order:
 
     def batches(self, epoch: int, start: int) -> Iterator[tuple[Tensor, Tensor, float]]:
         """From batch ``start`` on: the samples of the batch, those of this process, and its share."""
-        if self.shuffle:
-            generator = torch.Generator().manual_seed(derive(self.seed, "epoch", epoch))
-            order = torch.randperm(self.samples, generator=generator)
-        else:
-            order = torch.arange(self.samples)
-        for number in range(start, len(self)):
+        generator = torch.Generator().manual_seed(derive(self.seed, "epoch", epoch))
+        order = torch.randperm(self.samples, generator=generator) if self.shuffle else torch.arange(self.samples)
+        numbers: Iterable[int] = range(len(self))
+        if self.lengths is not None:
+            if self.drop_last:  # at random, before the long ones are last
+                order = order[: len(self) * self.size]
+            order = order[self.lengths[order].argsort(stable=True)]
+            if self.shuffle:
+                numbers = torch.randperm(len(self), generator=generator).tolist()
+        for number in islice(numbers, start, None):
             whole = order[number * self.size : (number + 1) * self.size]
             if self.processes == 1:
                 yield whole, whole, 1.0
@@ -184,6 +197,7 @@ def batches(
     device: torch.device,
     rank: int = 0,
     processes: int = 1,
+    lengths: Tensor | None = None,
 ) -> Batches:
     """Whatever a user calls data, as batches.
 
@@ -197,15 +211,17 @@ def batches(
         device: Where batches go.
         rank: Which process this is.
         processes: Of how many.
+        lengths: ``(N,)``: batches of samples that are about equally long.
 
     Raises:
-        UsageError: If the data is empty, of unequal lengths, of no known form, or can't be divided among processes.
+        UsageError: If the data is empty, of unequal lengths, of no known form, or can't be divided among processes or sorted by length.
     """
-    order: dict[str, Any] = {"seed": seed, "rank": rank, "processes": processes}
+    order: dict[str, Any] = {"seed": seed, "rank": rank, "processes": processes, "lengths": lengths}
     if isinstance(data, DataLoader):
         return _from_loader(data, device, order)
     if isinstance(data, IterableDataset):
         _alone(processes)
+        _unsorted(lengths)
         return StreamedBatches(_stateful(data, batch_size=batch_size, drop_last=drop_last), device)
     order |= {"shuffle": shuffle, "drop_last": drop_last}
     if isinstance(data, Tensor | Mapping | tuple | list):
@@ -262,6 +278,7 @@ def _from_loader(loader: DataLoader, device: torch.device, order: dict[str, Any]
         dataset: Any = loader.dataset
         return IndexedBatches(dataset, Order(_some(len(dataset)), loader.batch_size, **order), device, **options)
     _alone(order["processes"])
+    _unsorted(order["lengths"])
     if isinstance(loader, StatefulDataLoader):
         return StreamedBatches(loader, device)
     if isinstance(loader.dataset, IterableDataset):
@@ -285,6 +302,11 @@ def _alone(processes: int) -> None:
         raise UsageError(
             "fit: this data has an order of its own and can't be divided among processes; use --devices 1."
         )
+
+
+def _unsorted(lengths: Tensor | None) -> None:
+    if lengths is not None:
+        raise UsageError("fit: this data has an order of its own, so it can't be sorted by length; leave lengths out.")
 
 
 def _length(data: Any) -> int:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import CheckpointError, UsageError
 from . import checkpoint, randomness
@@ -108,6 +108,7 @@ class Trainer:
         batch_size: int | None = 64,
         shuffle: bool = True,
         drop_last: bool = False,
+        lengths: Tensor | None = None,
         transform: Callable[[Any, torch.Generator], Any] | None = None,
         validate: Callable[[], Mapping[str, float]] | None = None,
         validate_every: int = 1,
@@ -124,6 +125,8 @@ class Trainer:
             batch_size: Samples a step, all processes together; ``None`` for all the data at once.
             shuffle: Whether each epoch has an order of its own.
             drop_last: Whether a last batch that is short is left out.
+            lengths: ``(N,)``, how long each sample is: a batch then holds samples that are about equally long, so that little of it
+                is padding, and batches come in random order.
             transform: ``transform(batch, generator)`` → the batch the losses see (augmentation); what it draws from
                 the generator repeats with the run.
             validate: Figures on data that nothing is trained on; called without gradients, modules in evaluation mode.
@@ -155,6 +158,7 @@ class Trainer:
             device=self.fabric.device,
             rank=self.fabric.global_rank,
             processes=self.fabric.world_size,
+            lengths=lengths,
         )
         total = total_steps(stage, epochs, steps, source, self.max_steps)
         loop = Loop(self, stage, players, source, total, transform, validate, validate_every, keep)
