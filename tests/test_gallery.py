@@ -47,14 +47,16 @@ def faults(path: Path, gallery: Path, registered: Mapping[str, System], results:
     if [system.name for system in mine] != [path.stem]:
         names = ", ".join(system.name for system in mine) or "nothing"
         return [*found, f"{inside} registers {names}; wanted one system called {path.stem!r}"]
-    entry = results / path.stem / "cpu.json"
-    if not entry.is_file():
+    entries = sorted((results / path.stem).glob("*.json"))
+    if "cpu" not in {entry.stem for entry in entries}:
         return [
             *found,
             f"{inside} has no ledger entry: `lowland train {path.stem} --record` writes results/{path.stem}/cpu.json",
         ]
     return found + [
-        f"results/{path.stem}/cpu.json: {sentence}" for sentence in _misreported(mine[0], json.loads(entry.read_text()))
+        f"results/{path.stem}/{entry.name}: {sentence}"
+        for entry in entries
+        for sentence in _misreported(mine[0], entry.stem, json.loads(entry.read_text()))
     ]
 
 
@@ -77,7 +79,7 @@ def _misshapen(what: str, record: object, shape: Mapping[str, type], optional: t
     ]
 
 
-def _misreported(system: System, entry: dict) -> list[str]:
+def _misreported(system: System, preset: str, entry: dict) -> list[str]:
     """Where a ledger entry departs from its shape, from its system's metrics, or from itself."""
     found = _misshapen("the entry", entry, ENTRY)
     if found:
@@ -88,7 +90,9 @@ def _misreported(system: System, entry: dict) -> list[str]:
         found += _misshapen("a metric", metric, METRIC, optional=("why",))
     if found:
         return found
-    if (entry["system"], entry["preset"], entry["rows"]) != (system.name, "cpu", list(system.rows)):
+    if preset not in {"cpu", *system.presets}:
+        found.append(f"is of the preset {preset!r}, which the system lacks")
+    if (entry["system"], entry["preset"], entry["rows"]) != (system.name, preset, list(system.rows)):
         found.append(f"is of {entry['system']!r}, preset {entry['preset']!r}, rows {entry['rows']}")
     if len(entry["seeds"]) < (3 if entry["seconds"] < FIVE_MINUTES else 1):
         found.append(
@@ -99,7 +103,7 @@ def _misreported(system: System, entry: dict) -> list[str]:
         found.append(
             f"reports {sorted(reported)}, the system promises {sorted(metric.name for metric in system.metrics)}"
         )
-    for promised in system.metrics:
+    for promised in system.metrics_under(preset):
         if promised.name in reported:
             found += [f"{promised.name}: {s}" for s in _inconsistent(promised, reported[promised.name], entry["seeds"])]
     return found
@@ -149,9 +153,9 @@ def toy(tmp_path) -> dict:
     path.parent.mkdir(parents=True)
     path.write_text(f'"""{DOCSTRING}"""')
     system = System(
-        name="toy", title="", rows=("R99",), paper="", config=object, presets={}, module="lowland.systems.area.toy",
+        name="toy", title="", rows=("R99",), paper="", config=object, presets={"large": {}}, module="lowland.systems.area.toy",
         build=print, data=print, train=print, evaluate=print, figures=print,
-        metrics=(Metric("error", "lower", gate=2.0), Metric("spread", "higher")),
+        metrics=(Metric("error", "lower", gate=2.0, presets={"large": {"gate": 1.5}}), Metric("spread", "higher")),
     )  # fmt: skip
     metric = {"gate_source": "own", "paper": None, "runs": [1.0, 1.5, 2.0]}
     entry = {
@@ -167,15 +171,27 @@ def toy(tmp_path) -> dict:
 
 
 def judge(toy: dict) -> list[str]:
-    entry = toy.pop("entry")
+    entry = toy["entry"]
     if entry is not None:
-        (toy["results"] / "toy").mkdir(parents=True)
+        (toy["results"] / "toy").mkdir(parents=True, exist_ok=True)
         (toy["results"] / "toy" / "cpu.json").write_text(json.dumps(entry))
-    return faults(**toy)
+    return faults(**{name: value for name, value in toy.items() if name != "entry"})
 
 
 def test_a_complete_system_is_let_through(toy):
     assert judge(toy) == []
+
+
+def test_the_entries_of_other_presets_are_judged_by_their_own_gates(toy):
+    (toy["results"] / "toy").mkdir(parents=True)
+    for preset, gate in (("large", 1.5), ("huge", 2.0)):
+        toy["entry"]["metrics"][0]["gate"] = gate
+        (toy["results"] / "toy" / f"{preset}.json").write_text(json.dumps({**toy["entry"], "preset": preset}))
+    toy["entry"]["metrics"][0]["gate"] = 2.0
+    assert judge(toy) == ["results/toy/huge.json: is of the preset 'huge', which the system lacks"]
+    toy["entry"]["metrics"][0]["gate"] = 1.6
+    (toy["results"] / "toy" / "large.json").write_text(json.dumps({**toy["entry"], "preset": "large"}))
+    assert any("gate 1.6 (lower), the system says 1.5 (lower)" in fault for fault in judge({**toy, "entry": None}))
 
 
 def test_a_file_that_registers_nothing_is_found(toy):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ class Metric:
         paper: The paper's own figure, if it has one.
         unit: What a value of 1 means: "%", "nats", "pixel²", "" for a plain number.
         about: One sentence: what was measured, on what.
+        presets: Fields that differ in a preset, by its name: ``{"all_labels": {"gate": 0.8, "paper": 0.57}}``.
     """
 
     name: str
@@ -39,6 +40,11 @@ class Metric:
     paper: float | None = None
     unit: str = ""
     about: str = ""
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def under(self, preset: str) -> Metric:
+        """The metric as a preset has it."""
+        return replace(self, **self.presets.get(preset, {}))
 
     def met(self, value: float) -> bool | None:
         """Whether ``value`` meets the gate; ``None`` without a gate."""
@@ -125,6 +131,10 @@ class System:
     def area(self) -> str:
         """The folder of the gallery it lies in ("perception")."""
         return self.module.split(".")[-2]
+
+    def metrics_under(self, preset: str) -> tuple[Metric, ...]:
+        """The metrics with the gates and the published figures of a preset."""
+        return tuple(metric.under(preset) for metric in self.metrics)
 
     def configure(self, preset: str = "cpu", **changes: Any) -> Any:
         """The configuration of a preset with some fields changed.

@@ -99,7 +99,7 @@ def test_the_command_names_what_differs_from_the_preset(bowls):
 
 
 def test_figures_stand_beside_the_gate_and_the_paper_s(bowls):
-    html = figures_table({"test_error": 2.5, "accuracy": 0.8, "more": 7}, bowls).html
+    html = figures_table({"test_error": 2.5, "accuracy": 0.8, "more": 7}, bowls.metrics).html
     assert '<td class="good">✓ met</td>' in html
     assert '<td class="bad">✗ not met</td>' in html
     assert html.index("≤ 3 %") < html.index("≥ 0.9") < html.index("more")

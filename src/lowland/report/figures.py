@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..system import Metric, System
+from ..system import Metric
 from .picture import Table, table
 from .style import number
 
 
-def figures_table(figures: Mapping[str, float], system: System) -> Table:
-    """A row for each metric of a system: ours, the gate, the paper's, met or not; what has no metric comes last.
+def figures_table(figures: Mapping[str, float], metrics: Sequence[Metric]) -> Table:
+    """A row for each metric: ours, the gate, the paper's, met or not; what has no metric comes last.
 
     Args:
         figures: What `System.evaluate` returned.
-        system: Whose metrics say what the figures must meet.
+        metrics: What the figures must meet, as the run's preset has it.
     """
     rows, highlight = [], {}
-    for metric in system.metrics:
+    for metric in metrics:
         value = figures.get(metric.name)
         met = None if value is None else metric.met(float(value))
         rows.append(
@@ -33,7 +33,7 @@ def figures_table(figures: Mapping[str, float], system: System) -> Table:
         )
         if met is not None:
             highlight[len(rows) - 1, ""] = "good" if met else "bad"
-    known = {metric.name for metric in system.metrics}
+    known = {metric.name for metric in metrics}
     for name, value in figures.items():
         if name not in known:
             rows.append(

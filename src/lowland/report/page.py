@@ -38,10 +38,11 @@ def write_report(
     folder = Path(folder)
     shown = list(pictures)
     figures = measured(result)
-    judged = [metric.met(float(figures[metric.name])) for metric in system.metrics if metric.name in figures]
+    metrics = system.metrics_under(result.get("preset", "cpu"))
+    judged = [metric.met(float(figures[metric.name])) for metric in metrics if metric.name in figures]
     description = describe(system)
-    metrics = folder / "metrics.jsonl"
-    logged = metrics.exists() and terms(metrics)
+    log = folder / "metrics.jsonl"
+    logged = log.exists() and terms(log)
     config = folder / "config.yaml"
     page = _template().render(
         system=system,
@@ -51,10 +52,10 @@ def write_report(
         smoke=result.get("preset") == "smoke",
         met=sum(verdict is True for verdict in judged),
         gates=sum(verdict is not None for verdict in judged),
-        figures=figures_table(figures, system).html if figures else "",
+        figures=figures_table(figures, metrics).html if figures else "",
         hero=shown[0] if shown else None,
         rows=_rows(shown[1:]),
-        curves=Picture("Curves", "", curves(metrics), alt="What was logged while it ran").body if logged else "",
+        curves=Picture("Curves", "", curves(log), alt="What was logged while it ran").body if logged else "",
         facts=_facts(result),
         command=result.get("command") or command(system, result),
         config=config.read_text(encoding="utf-8") if config.exists() else "",

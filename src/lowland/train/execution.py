@@ -132,7 +132,7 @@ def _execute(system: System, config: Any, settings: Settings, folder: Path, *, r
             "config": run.plain(config),
             "data": {name: dict(source) for name, source in data.sources.items()},
             "labels": list(data.labels),
-            "metrics": run.figures(system, measured),
+            "metrics": run.figures(system, settings.preset, measured),
         }
         files.replace_text(folder / run.RESULT, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     return Run(folder, system, config, model, data, result)

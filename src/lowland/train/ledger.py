@@ -182,7 +182,7 @@ def _entry(
 ) -> dict[str, Any]:
     first = found[0]
     metrics = []
-    for index, metric in enumerate(system.metrics):
+    for index, metric in enumerate(system.metrics_under(first["preset"])):
         values = [one["metrics"][index]["value"] for one in found]
         value = math.fsum(values) / len(values)
         line = {**first["metrics"][index], "value": value, "runs": values, "met": metric.met(value)}

@@ -202,7 +202,7 @@ def device_name(device: torch.device) -> str:
     return f"CPU, {platform.machine()}, {cores} cores, {torch.get_num_threads()} threads"
 
 
-def figures(system: System, measured: dict[str, float]) -> list[dict[str, Any]]:
+def figures(system: System, preset: str, measured: dict[str, float]) -> list[dict[str, Any]]:
     """Each metric of a system with what was measured, in the shape of the ledger.
 
     Raises:
@@ -226,7 +226,7 @@ def figures(system: System, measured: dict[str, float]) -> list[dict[str, Any]]:
             "met": metric.met(float(measured[metric.name])) if math.isfinite(measured[metric.name]) else False,
             "unit": metric.unit,
         }
-        for metric in system.metrics
+        for metric in system.metrics_under(preset)
     ]
 
 
