@@ -87,6 +87,8 @@ class System:
         presets: Field values that differ from the defaults: ``smoke`` (≤ 10 s, generated or embedded data) is required.
         build: ``build(config) → module``: an `Energy`, or a ``ModuleDict`` of energies when a system compares several.
         data: ``data(config) → Data``.
+        settle: ``settle(config) → config``: what a user's own data decide, the size of a state, say, is written into the configuration
+            before anything is built, so that a run can be loaded where its data are not; absent if nothing does.
         train: ``train(model, config, data, trainer)``; every change of the model happens in ``trainer.fit`` or ``trainer.once``.
         evaluate: ``evaluate(model, config, data) → {metric: value}``; the only reader of ``data.test``.
         figures: ``figures(model, config, data) → pictures`` for the report, the best first.
@@ -96,6 +98,9 @@ class System:
         unknown: The variable that ``infer`` looks for by default.
         embed: ``embed(energy, values) → (N, D)``: a vector for each input; absent if the system has none.
         read: ``read(paths, config) → {variable: tensor}`` for inputs that the general reader can't turn into ``observed``.
+        lines: ``lines(energy, texts) → {variable: tensor}``: for a system that reads text, a sample for each line; ``lowland infer``
+            then prints what `tell` says of each, and nothing else.
+        solver: ``solver(config) → Solver``: how ``unknown`` is looked for; without it by what fits the energy.
         fill: ``fill(energy, config, known, count, generator) → (N, count, *event)``: the best value of ``observed`` given a
             `Partial` of it, other variables, or both; several different ones for ``count > 1``. Without it they are searched for.
         tell: ``tell(energy, values, solution) → one text a sample``; the default prints the label or the numbers.
@@ -121,9 +126,12 @@ class System:
     unknown: str | None = "y"
     embed: Callable[[Any, Mapping[str, Tensor]], Tensor] | None = None
     read: Callable[[list[str], Any], Mapping[str, Tensor]] | None = None
+    lines: Callable[[Any, list[str]], Mapping[str, Tensor]] | None = None
+    solver: Callable[[Any], Any] | None = None
     fill: Callable[[Any, Any, Mapping[str, Any], int, Any], Tensor] | None = None
     tell: Callable[[Any, Mapping[str, Tensor], Any], list[str]] | None = None
     draw: Callable[[Any, Mapping[str, Tensor], Any], list[Any]] | None = None
+    settle: Callable[[Any], Any] | None = None
     agent: Callable[[Any, Any, str, bool], Any] | None = None
     module: str = ""
 
@@ -135,6 +143,10 @@ class System:
     def metrics_under(self, preset: str) -> tuple[Metric, ...]:
         """The metrics with the gates and the published figures of a preset."""
         return tuple(metric.under(preset) for metric in self.metrics)
+
+    def settled(self, config: Any) -> Any:
+        """A configuration in which what the data decide is decided."""
+        return config if self.settle is None else self.settle(config)
 
     def configure(self, preset: str = "cpu", **changes: Any) -> Any:
         """The configuration of a preset with some fields changed.

@@ -7,6 +7,8 @@ distortions.
 """
 
 from .amounts import Amounts, labelled_amounts, read_fields
+from .bleu import SIGNATURE as BLEU_SIGNATURE
+from .bleu import bleu
 from .characters import Characters, character_strings
 from .datafile import DataFile, Edition, FileState
 from .dataset import Dataset
@@ -16,9 +18,11 @@ from .field import Field, normalise_field
 from .files import image_folder, read_images, read_table
 from .framing import frame_ink, frame_line
 from .generated import SOURCES, hidden_sources, lookalikes, spiral, spiral_log_density
+from .kept_tokenizer import KeptTokenizer
 from .labelled import Labelled, labelled_images
 from .lines import Lines, compose_lines, distort_lines, gather_lines, join_lines, similar_rows, splice_lines
 from .matched import frame_strokes, match_ink
+from .parallel import Parallel, parallel_text
 from .patches import Whitening, extract_patches, whiten_images
 from .photographs import Photographs, contrast_normalised, grey_photographs, whitened
 from .recordings import Recordings, recorded_words
@@ -35,6 +39,11 @@ from .utterances import Clips, Utterances
 
 __all__ = [
     "Tokenizer",
+    "KeptTokenizer",
+    "Parallel",
+    "parallel_text",
+    "bleu",
+    "BLEU_SIGNATURE",
     "read_lines",
     "read_parallel",
     "read_wav",

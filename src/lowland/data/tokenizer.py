@@ -40,7 +40,8 @@ class Tokenizer:
 
         Args:
             texts: What it shall be good for.
-            kind: "word" (what stands between spaces), "pair" (frequent pairs merged, until there are ``size``), "character" or "byte".
+            kind: "word" (what stands between spaces), "pair" (frequent pairs merged within words, until there are ``size``; punctuation
+                stands by itself), "character" or "byte".
             size: At most so many symbols; a byte is always one of 256.
             least: A word or pair that occurs less often is no symbol.
 
@@ -56,7 +57,8 @@ class Tokenizer:
             trainer = trainers.WordLevelTrainer(special_tokens=[UNKNOWN], **options)
         elif kind == "pair":
             made = library.Tokenizer(models.BPE(unk_token=UNKNOWN))
-            made.pre_tokenizer, made.decoder = before.Metaspace(), decoders.Metaspace()
+            made.pre_tokenizer = before.Sequence([before.Metaspace(), before.Punctuation("isolated")])
+            made.decoder = decoders.Metaspace()
             trainer = trainers.BpeTrainer(special_tokens=[UNKNOWN], **options)
         elif kind == "character":
             made = library.Tokenizer(models.WordLevel())

@@ -95,6 +95,7 @@ class GatedConvolution(NextSymbol):
         h = symbols * there[..., None]
         for block in self.encoder:
             h = block.both_ways(h) * there[..., None]  # type: ignore[operator]
+        there = there.clone()  # the products above remember it
         there[:, 0] = True  # an empty x is one padded position: a softmax over nothing is no number
         return Encoded(h, (h + symbols) * _HALF, there)
 

@@ -52,6 +52,8 @@ class Model:
         if unknown is None:
             raise UsageError(f"{self.system.name}: nothing is unknown by default; name the variable to infer.")
         options = {name: known.pop(name) for name in ("solver", "reduction", "init", "options") if name in known}
+        if self.system.solver is not None and unknown == self.system.unknown:
+            options.setdefault("solver", self.system.solver(self.config))
         return infer(self._left(self.energy, {unknown, *known}), unknown, **options, **known)
 
     def score(self, **values: Any) -> Tensor:
