@@ -5,10 +5,12 @@ from .dynamics import Dynamics
 from .filter_bank import FilterBank
 from .gated_convolution import GatedConvolution
 from .glyph import GlyphNet
+from .kneser_ney import KneserNey
 from .ladder import LadderNet
 from .lenet import LeNet5, ModernLeNet, PartialConvolution, ScaledTanh, TrainableSubsampling, digit_bitmaps
 from .lista import LISTA, LCoD
 from .mlp import mlp
+from .onward import Onward
 from .policy import Policy
 from .recurrent import Recurrent
 from .segment_recogniser import SegmentRecogniser
@@ -35,11 +37,13 @@ __all__ = [
     "GlyphNet",
     "Recurrent",
     "TimeDelayNet",
+    "KneserNey",
     "LISTA",
     "LadderNet",
     "LCoD",
     "LeNet5",
     "ModernLeNet",
+    "Onward",
     "PartialConvolution",
     "Policy",
     "ScaledTanh",

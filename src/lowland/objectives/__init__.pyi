@@ -49,6 +49,7 @@ from .objective import Loss, Objective, SumObjective
 from .predictive import PredictiveDecomposition, keep_unit_atoms
 from .score_matching import DenoisingScoreMatching, ScoreMatching, SlicedScoreMatching
 from .square import LeastMeanSquares
+from .truncated import TruncatedLikelihood
 from .variance_covariance import VarianceCovariance
 from .vector_quantisation import VectorQuantisation, perplexity
 
@@ -100,6 +101,7 @@ __all__ = [
     "SquareSquare",
     "SumObjective",
     "Triplet",
+    "TruncatedLikelihood",
     "VarianceCovariance",
     "VectorQuantisation",
     "active_units",

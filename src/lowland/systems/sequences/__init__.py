@@ -1,0 +1,1 @@
+"""Sequences: predict the next symbol, attend, search for the whole."""
