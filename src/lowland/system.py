@@ -100,7 +100,7 @@ class System:
         read: ``read(paths, config) → {variable: tensor}`` for inputs that the general reader can't turn into ``observed``.
         lines: ``lines(energy, texts) → {variable: tensor}``: for a system that reads text, a sample for each line; ``lowland infer``
             then prints what `tell` says of each, and nothing else.
-        solver: ``solver(config) → Solver``: how ``unknown`` is looked for; without it by what fits the energy.
+        solver: ``solver(energy, config) → Solver``: how ``unknown`` is looked for; without it by what fits the energy.
         fill: ``fill(energy, config, known, count, generator) → (N, count, *event)``: the best value of ``observed`` given a
             `Partial` of it, other variables, or both; several different ones for ``count > 1``. Without it they are searched for.
         tell: ``tell(energy, values, solution) → one text a sample``; the default prints the label or the numbers.
@@ -127,7 +127,7 @@ class System:
     embed: Callable[[Any, Mapping[str, Tensor]], Tensor] | None = None
     read: Callable[[list[str], Any], Mapping[str, Tensor]] | None = None
     lines: Callable[[Any, list[str]], Mapping[str, Tensor]] | None = None
-    solver: Callable[[Any], Any] | None = None
+    solver: Callable[[Any, Any], Any] | None = None
     fill: Callable[[Any, Any, Mapping[str, Any], int, Any], Tensor] | None = None
     tell: Callable[[Any, Mapping[str, Tensor], Any], list[str]] | None = None
     draw: Callable[[Any, Mapping[str, Tensor], Any], list[Any]] | None = None

@@ -1,4 +1,4 @@
-"""``lowland infer RUN INPUT...``: fill in what is unknown: a label, or a missing part of a picture."""
+"""``lowland infer RUN INPUT...``: fill in what is unknown: a label, a missing part of a picture, what a line of text means."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from . import inputs, show
+from . import inputs, lines, show
 from .options import Parser, add_device
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ def run(arguments: list[str]) -> int:
         epilog="examples:\n"
         "  lowland infer runs/any_part-… digit.png                         its label\n"
         "  lowland infer runs/any_part-… digit.png --hide bottom --samples 4   four lower halves that fit\n"
-        "  lowland infer runs/any_part-… --unknown x --given y=3           a picture of a three",
+        "  lowland infer runs/any_part-… --unknown x --given y=3           a picture of a three\n"
+        "  lowland infer runs/translate-… - < my.de                        each line translated, as it comes",
     )
     inputs.add_inputs(parser)
     parser.add_argument("--unknown", metavar="NAME", help="the variable to look for (default: the system's own)")
@@ -47,6 +48,10 @@ def run(arguments: list[str]) -> int:
     from ..train import load
 
     model = load(options.run)
+    if model.system.lines is not None and options.inputs:
+        model.module.to(options.device)
+        lines.answer(model, options, _draw)
+        return 0
     values, names = inputs.read(model, options.inputs, options.invert)
     known = {**values, **inputs.given(model, options.given)}
     if not known:
@@ -141,7 +146,7 @@ def _tell(
     if model.system.draw and unknown == model.system.unknown:
         drawings = model.system.draw(model.energy, known, solution)
         files = _draw(drawings, names, Path(options.out or Path(options.run) / "answers"))
-    lines = []
+    answers = []
     for index, (name, energy) in enumerate(zip(names, energies, strict=True)):
         line: dict[str, Any] = {"input": name, "energy": energy, "converged": bool(solution.converged[index])}
         if files is not None:
@@ -152,11 +157,11 @@ def _tell(
             line["text"] = texts[index]
         elif space.kind == "int" and values[index].ndim <= 1:
             line["text"] = " ".join(_names(values[index].reshape(-1).tolist(), model.labels))
-        lines.append(line)
+        answers.append(line)
     if options.json:
-        print(json.dumps(lines, ensure_ascii=False))
+        print(json.dumps(answers, ensure_ascii=False))
         return
-    for index, line in enumerate(lines):
+    for index, line in enumerate(answers):
         answer = line.get("text") or line.get("file") or ""
         print(f"{line['input']}: {answer}{'  ' if answer else ''}(energy {line['energy']:.5g})")
         if picture and files is None and texts is None:

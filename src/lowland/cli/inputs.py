@@ -21,7 +21,7 @@ def add_inputs(parser: Any, several: str = "*") -> None:
         "inputs",
         metavar="INPUT",
         nargs=several,
-        help="images, folders of them, recordings (.wav), .npy, .csv, or - for stdin",
+        help="images, folders of them, recordings (.wav), texts, .npy, .csv, or - for stdin",
     )
     parser.add_argument("--invert", action="store_true", help="exchange black and white (ink on paper)")
     parser.add_argument(
@@ -42,11 +42,14 @@ def read(model: Model, paths: Sequence[str], invert: bool = False) -> tuple[dict
     """
     import torch
 
-    from ..data import read_images, read_table
+    from ..data import read_images, read_lines, read_table
 
     if not paths:
         return {}, []
     system = model.system
+    if system.lines is not None:
+        texts = [line for path in paths for line in read_lines(path)]
+        return dict(system.lines(model.energy, texts)), [f"line {number + 1}" for number in range(len(texts))]
     if system.read is not None:
         if invert:
             raise UsageError(f"--invert: {system.name} reads its inputs in its own way; leave --invert out.")

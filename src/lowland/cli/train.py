@@ -44,7 +44,7 @@ def _train(name: str, rest: list[str], values: dict[str, Any], preset: str | Non
     system = find(name)
     chosen = str(preset or values.get("preset") or "cpu")
     parser = _parser(system, chosen, values)
-    options = _parse(parser, rest)
+    options = _parse(parser, _gathered(system, rest))
     fields = [field.name for field in dataclasses.fields(system.config)]
     config = system.config(**{field: getattr(options, field) for field in fields})
     settings = _settings(options, chosen, set(fields))
@@ -211,6 +211,22 @@ def _parse(parser: Any, rest: list[str]) -> Any:
         return parser.parse_args(_underscored(parser, rest))
 
 
+def _gathered(system: Any, words: list[str]) -> list[str]:
+    """Several words after an option that takes several values, as the list that the parser reads: ``--data my.de my.en``."""
+    several = {_flag(field.name): "str" in str(field.type) for field in dataclasses.fields(system.config)
+               if str(field.type).startswith("tuple[")}  # fmt: skip
+    result: list[str] = []
+    words = list(words)
+    while words:
+        flag = words.pop(0)
+        result.append(flag)
+        if flag in several and words and not words[0].startswith(("-", "[")):
+            until = next((i for i, word in enumerate(words) if word.startswith("--")), len(words))
+            values, words = words[:until], words[until:]
+            result.append(json.dumps(values) if several[flag] else f"[{','.join(values)}]")
+    return result
+
+
 def _underscored(parser: Any, words: list[str]) -> list[str]:
     """``--batch-size`` for ``--batch_size``: either spelling is understood."""
     known = set(parser._option_string_actions)
@@ -302,9 +318,10 @@ def _repeatable(words: list[str]) -> list[str]:
     kept, skip = [], False
     for word in words:
         flag, equals, _ = word.partition("=")
-        if skip:
-            skip = False
-        elif flag in ("--why", "--results", "--data", "--out"):
+        if skip and not word.startswith("--"):
+            continue
+        skip = False
+        if flag in ("--why", "--results", "--data", "--out"):
             skip = not equals
         elif flag not in ("--quiet", "--json", "--debug"):
             kept.append(word)

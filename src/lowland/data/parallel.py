@@ -68,15 +68,16 @@ def parallel_text(places: Sequence[str], source: str = "de", target: str = "en",
                 f"parallel_text: multi30k has {', '.join(described.shapes)}; wanted two of them, got {source!r} and {target!r}."
             )
         found = [described.load(split) for split in ("train", "valid", "test")]
-        splits = [(part[source], part[target]) for part in found]
-        return Parallel(*splits, {"multi30k": described.record("train", "valid", "test")})
+        train, validation, test = [(part[source], part[target]) for part in found]
+        return Parallel(train, validation, test, {"multi30k": described.record("train", "valid", "test")})
     if tuple(places) == ("numbers",):
         if source == target or not {source, target} <= _ONES.keys():
             raise UsageError(f"parallel_text: numbers are there in de and en, got {source!r} and {target!r}.")
         rows = torch.randperm(1000, generator=torch.Generator().manual_seed(0)).tolist()
         pairs = [[said(n, language) for n in rows] for language in (source, target)]
-        splits = [(pairs[0][part], pairs[1][part]) for part in (slice(800), slice(800, 900), slice(900, None))]
-        return Parallel(*splits, {"numbers": {"split": "all", "samples": 1000, "sha256": {}}})
+        parts = slice(800), slice(800, 900), slice(900, None)
+        train, validation, test = [(pairs[0][part], pairs[1][part]) for part in parts]
+        return Parallel(train, validation, test, {"numbers": {"split": "all", "samples": 1000, "sha256": {}}})
     raise UsageError(
         f"parallel_text: wanted multi30k, numbers, or two files whose lines translate each other, got {' '.join(places) or 'nothing'}."
     )
@@ -103,7 +104,7 @@ def _own(source: str, target: str, seed: int) -> Parallel:
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed)).tolist()
     held = min(HELD_OUT, -(-len(x) // 20))
     parts = order[2 * held :], order[:held], order[held : 2 * held]
-    splits = [([x[row] for row in part], [y[row] for row in part]) for part in parts]
+    train, validation, test = [([x[row] for row in part], [y[row] for row in part]) for part in parts]
     checksums = {Path(path).name: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in (source, target)}
     name = f"{Path(source).name} and {Path(target).name}"
-    return Parallel(*splits, {name: {"split": "all", "samples": len(x), "sha256": checksums}})
+    return Parallel(train, validation, test, {name: {"split": "all", "samples": len(x), "sha256": checksums}})
