@@ -235,6 +235,7 @@ def thirds(sources: Sequence[str]) -> dict[str, list[int]]:
     return {name: order[cut[i] : cut[i + 1]] for i, name in enumerate(("short", "medium", "long"))}
 
 
+@torch.no_grad()
 def looked(energy: Any, x: Tensor, y: Tensor) -> Tensor | None:
     """How much the net looked at each symbol of x to write each of y, and its end: ``(N, T + 1, S)``; `None` if it can't look."""
     steps = stepwise(energy.given(x=x))
