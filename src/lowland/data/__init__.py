@@ -30,6 +30,17 @@ from .registry import Row, dataset, datasets, describe, listing, load, verify
 from .segmentation import BAD, JUNK, UNNAMED, Cuts, cut_line, cut_lines, cut_recall, name_pieces
 from .sound import read_wav, sound_folder
 from .splits import holdout, stratified
+from .stories import (
+    Lexicon,
+    Questions,
+    questions_in,
+    read_answered,
+    read_questions,
+    rename,
+    small_world,
+    things,
+    words_of,
+)
 from .strangers import gone_wrong, other_writing, shuffle_patches, strokes
 from .strings import StringRecipe, compose_strings
 from .text import read_lines, read_parallel
@@ -38,6 +49,15 @@ from .transforms import deskew, random_affine, random_elastic
 from .utterances import Clips, Utterances
 
 __all__ = [
+    "Lexicon",
+    "Questions",
+    "questions_in",
+    "read_answered",
+    "read_questions",
+    "rename",
+    "small_world",
+    "things",
+    "words_of",
     "Tokenizer",
     "KeptTokenizer",
     "Parallel",

@@ -100,7 +100,7 @@ class NetworkTable(Energy):
         self.network = network
         self.sign = sign
 
-    def costs(self, x: Tensor) -> Tensor:
+    def costs(self, x: Any) -> Tensor:
         """The energy of each label: ``(*B, *x) → (*B, K)``."""
         batch = self.spaces["x"].batch_shape(x, "x")
         output = self.network(x if len(batch) == 1 else x.reshape(batch.numel(), *self.spaces["x"].shape))

@@ -9,6 +9,7 @@ from .kneser_ney import KneserNey
 from .ladder import LadderNet
 from .lenet import LeNet5, ModernLeNet, PartialConvolution, ScaledTanh, TrainableSubsampling, digit_bitmaps
 from .lista import LISTA, LCoD
+from .memory_hops import MemoryHops
 from .mlp import mlp
 from .onward import Onward
 from .policy import Policy
@@ -42,6 +43,7 @@ __all__ = [
     "LadderNet",
     "LCoD",
     "LeNet5",
+    "MemoryHops",
     "ModernLeNet",
     "Onward",
     "PartialConvolution",
