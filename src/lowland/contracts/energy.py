@@ -113,7 +113,8 @@ def _check_calls(energy: Energy, values: dict[str, Any], who: str) -> None:
             "says what is missing",
             name,
         )
-        if isinstance(value, Tensor) and energy.spaces[name].shape:
+        told_apart = energy.spaces[name].shape not in ((), (1,))  # else a dimension more is only another batch
+        if isinstance(value, Tensor) and told_apart:
             refuses(
                 SpaceError,
                 lambda n=name, v=value: energy(**{**values, n: v.unsqueeze(-1)}),

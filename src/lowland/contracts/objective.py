@@ -13,6 +13,7 @@ from ..energy import (
     Autoregressive,
     Energy,
     LatentBits,
+    LatentForecast,
     LinearReconstruction,
     Network,
     NetworkTable,
@@ -117,6 +118,9 @@ def _problem(kind: str) -> tuple[Energy, dict[str, Tensor]]:
         network = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
         if kind == "latent":
             return LatentBits.example(), {"x": (x > 0.3).float().reshape(32, 2, 2)}
+        if kind == "forecast":
+            y = x[:, :2, None] + torch.randn(32, 2, 3, generator=generator).cumsum(2)
+            return LatentForecast.example(), {"s": x[:, :2], "a": torch.zeros(32, 3, 2), "y": y.mT}
         if kind == "codes":
             return QuantisedReconstruction.example(), {"x": x}
         if kind == "sequences":
@@ -129,6 +133,6 @@ def _problem(kind: str) -> tuple[Energy, dict[str, Tensor]]:
         if kind == "bits":
             return Network(network, x=Binary(4)), {"x": (x > 0.3).float()}
     raise ContractError(
-        'wanted an objective tried on "labels", "real", "bits", "pairs", "restored", "sparse", "sequences", "latent" or "codes", '
-        f"got {kind!r}."
+        'wanted an objective tried on "labels", "real", "bits", "pairs", "restored", "sparse", "sequences", "latent", "forecast" or '
+        f'"codes", got {kind!r}.'
     )

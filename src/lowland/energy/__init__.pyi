@@ -18,7 +18,9 @@ from .energy import Energy, QuadraticForm
 from .grid import Grid, RandomField
 from .independent_bits import CompletedBits, EliminatedBits, IndependentBits
 from .independent_gaussians import IndependentGaussians
+from .joint_forecast import JointForecast, TowardsGoal
 from .latent_bits import GaussianBelief, LatentBits, SeenBits
+from .latent_forecast import LatentForecast
 from .lattice import Lattice, LatticePaths
 from .linear import batched_linear, linear
 from .mixture import CompletedMixture, GaussianMixture
@@ -77,6 +79,9 @@ __all__ = [
     "Constant",
     "ConvolutionalReconstruction",
     "Driven",
+    "JointForecast",
+    "LatentForecast",
+    "TowardsGoal",
     "Eliminated",
     "EliminatedBits",
     "Energy",

@@ -27,7 +27,7 @@ from .mppi import MPPI
 from .multi_start import MultiStart
 from .prefix_beam import prefix_beam
 from .proximal import FISTA, ISTA
-from .quality import Quality, how_good
+from .quality import Followed, Quality, how_good, policy_beside_planning
 from .readings import Readings, readings
 from .receding_horizon import RecedingHorizon
 from .solver import Info, Solution, Solver, solve
@@ -62,7 +62,9 @@ __all__ = [
     "MeanField",
     "MultiStart",
     "Newton",
+    "Followed",
     "Quality",
+    "policy_beside_planning",
     "Readings",
     "RecedingHorizon",
     "Solution",

@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
-from ..energy import Energy
+from ..energy import Driven, Energy
 from ..errors import StructureError
 from .gradient import Newton
 from .infer import infer
 from .solver import Solution, Solver
+
+#: How often a policy is asked when its time is taken: once takes too little to be measured.
+POLICY_CALLS = 20
 
 
 class Quality(NamedTuple):
@@ -28,6 +32,52 @@ class Quality(NamedTuple):
     found: float
     seconds: float
     exact_seconds: float
+
+
+class Followed(NamedTuple):
+    """A policy beside planning, from the same states.
+
+    Attributes:
+        extra: Energy of what the policy does above that of the best plans, as a part of the latter.
+        speed: Processor time of planning over that of asking the policy.
+    """
+
+    extra: float
+    speed: float
+
+
+def policy_beside_planning(
+    driven: Driven,
+    solver: Solver,
+    s: Tensor,
+    *,
+    steps: int,
+    reference: Solver,
+    reference_steps: int,
+    generator: torch.Generator | None = None,
+) -> Followed:
+    """What it costs to follow a policy rather than to plan, and how much sooner it answers.
+
+    Args:
+        driven: The policy, and the energy of a plan.
+        solver: How plans are looked for: what the policy's time is compared with.
+        s: ``(N, *S)``, the states.
+        steps: Of that solver.
+        reference: A more thorough one: what the policy's energy is compared with.
+        reference_steps: Of the reference.
+        generator: Source of randomness.
+    """
+    with torch.no_grad():
+        began = time.process_time()
+        infer(driven.rollout, "a", solver=solver, options={"steps": steps, "generator": generator}, s=s)
+        middle = time.process_time()
+        for _ in range(POLICY_CALLS):
+            driven.policy(s)
+        ended = time.process_time()
+        options = {"steps": reference_steps, "generator": generator}
+        best = infer(driven.rollout, "a", solver=reference, options=options, s=s).energy.sum()
+        extra = (driven(s=s).sum() - best) / best.abs()
+    return Followed(float(extra), POLICY_CALLS * (middle - began) / max(ended - middle, 1e-9))
 
 
 def how_good(

@@ -36,6 +36,7 @@ from .grid_likelihood import GridLikelihood
 from .guard import Guard
 from .info_nce import InfoNCE
 from .label_smoothing import LabelSmoothing
+from .latent_prediction import LatentPrediction
 from .lloyd import lloyd, spread_centres
 from .neighbours import (
     GeneralizedScoreMatching,
@@ -47,6 +48,7 @@ from .neighbours import (
 from .noise_contrastive import NoiseContrastive
 from .objective import Loss, Objective, SumObjective
 from .predictive import PredictiveDecomposition, keep_unit_atoms
+from .rank_correlation import rank_correlation
 from .score_matching import DenoisingScoreMatching, ScoreMatching, SlicedScoreMatching
 from .square import LeastMeanSquares
 from .truncated import TruncatedLikelihood
@@ -56,6 +58,8 @@ from .vector_quantisation import VectorQuantisation, perplexity
 __all__ = [
     "edit_distance",
     "word_error",
+    "rank_correlation",
+    "LatentPrediction",
     "LVQ2",
     "Adversarial",
     "AnswerObjective",

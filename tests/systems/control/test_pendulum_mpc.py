@@ -13,7 +13,6 @@ from lowland.systems.control.pendulum_mpc import (
     CartPoleCost,
     Config,
     PendulumCost,
-    _rank_correlation,
     act,
     build,
 )
@@ -49,9 +48,3 @@ def test_who_acts_is_asked_by_the_name_of_the_environment():
         act(model, config, "CartPole-v1", False)
     with pytest.raises(UsageError, match="has a policy for Pendulum-v1"):
         act(model, config, ENVIRONMENTS["cart_pole"], True)
-
-
-def test_rank_correlation_sees_order_alone():
-    one = torch.tensor([3.0, 1.0, 2.0, 10.0])
-    assert _rank_correlation(one, one.exp()) == pytest.approx(1)
-    assert _rank_correlation(one, -one) == pytest.approx(-1)

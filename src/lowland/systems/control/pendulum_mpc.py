@@ -14,15 +14,18 @@ Sources: Chua et al., Deep Reinforcement Learning in a Handful of Trials, NeurIP
     Henaff, Canziani & LeCun, ICLR 2019, for the policy and the uncertainty cost; Deisenroth & Rasmussen, ICML 2011, for the cart-pole.
 Differences: 1. Members predict means alone, and a plan costs the mean over all of them, rather than follow particles. 2. They see
     the same data and differ in where they start. 3. The cost is known.
-Expect: see the ledger; the settings were chosen on other starts than those that are judged.
-Known failure: from 200 random steps a plan of 40 believes in states that no pendulum reaches; the uncertainty cost makes it humbler.
+Expect: seeds 0–2, 220 seconds each on one core. Pendulum: a return of −144 after 3,000 real steps; the policy −170, its baseline −153;
+    2,850 × sooner than a plan, at 1 % more energy. Cart-pole: 100, 100 and 84 % of episodes end upright, after 3,449 steps. At 256 model
+    calls a plan: the slope −189 and 79.9, CEM −196 and 78.5, MPPI −209 and 78.4. Settings were chosen on other starts than are judged.
+Known failure: from 200 random steps a plan of 40 believes in states that no pendulum reaches: what it imagines costs 89 less or more than
+    what happens. The uncertainty cost makes that 21, and the pendulum hang: what has never been seen is what it doubts. The return
+    falls from −352 to −1037, and doubt says nothing of errors that far out.
 
 Acting: ``lowland plan RUN Pendulum-v1`` or ``lowland plan RUN lowland/CartPoleSwingUp-v0``, with ``--policy`` by the policy.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -33,9 +36,9 @@ from torch import Tensor, nn
 from ...data import Episodes, join
 from ...energy import Driven, Energy, Forecast, Rollout
 from ...errors import UsageError
-from ...inference import CEM, ICEM, MPPI, GradientDescent, MultiStart, RecedingHorizon, Solver, infer
+from ...inference import CEM, ICEM, MPPI, GradientDescent, MultiStart, RecedingHorizon, Solver, policy_beside_planning
 from ...nets import Dynamics, Policy
-from ...objectives import EnergyLoss
+from ...objectives import EnergyLoss, rank_correlation
 from ...spaces import Box, Real
 from ...system import Data, Metric, System, register
 from ...train import Player
@@ -167,7 +170,9 @@ def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
             if turn > 0:
                 count = getattr(config, f"{name}_episodes")
 
-                def act(energy: Rollout = energy, environment: str = environment, count: int = count, turn: int = turn) -> Any:
+                def act(
+                    energy: Rollout = energy, environment: str = environment, count: int = count, turn: int = turn
+                ) -> Any:
                     acted = record(environment, agent(energy, config, turn), count, seed=LEARN + 1000 * turn)
                     return {part: getattr(acted, part) for part in PARTS}
 
@@ -209,7 +214,14 @@ def _drive(model: Any, episodes: Episodes, config: Config, trainer: Any) -> None
     trainer.once("policies: units", lambda: [one.policy.fit_scale(steps["s"]) for one in (policy, clone)] and None)
     trainer.fit(
         "policy learns",
-        Player("policy", policy, lambda batch: objective(policy, batch), optimizer=_adam(config), schedule=falling, clip=10.0),
+        Player(
+            "policy",
+            policy,
+            lambda batch: objective(policy, batch),
+            optimizer=_adam(config),
+            schedule=falling,
+            clip=10.0,
+        ),
         {"s": steps["s"]},
         steps=config.policy_steps,
         batch_size=128,
@@ -266,15 +278,11 @@ def _policies(model: Any, config: Config) -> dict[str, float]:
     for name in ("policy", "cloned"):
         found[f"{name}_return"] = _judge("pendulum", Follow(model[name].policy), config.judged).returns.mean().item()
     s = _judge("pendulum", Follow(model["policy"].policy), 10).transitions()["s"][::20]
-    began = time.process_time()
-    options = {"steps": config.searches, "generator": torch.Generator().manual_seed(0)}
-    infer(model["pendulum"], "a", s=s, solver=agent(model["pendulum"], config).solver, options=options)
-    middle = time.process_time()
-    for _ in range(20):
-        model["policy"].policy(s)
-    found["policy_speed"] = (middle - began) / max((time.process_time() - middle) / 20, 1e-9)
-    best = infer(model["pendulum"], "a", s=s, solver=ICEM(300, 30), options={**options, "steps": 10}).energy
-    found["policy_extra_energy"] = 100 * ((model["policy"](s=s) - best).sum() / best.sum()).item()
+    followed = policy_beside_planning(
+        model["policy"], agent(model["pendulum"], config).solver, s, steps=config.searches, reference=ICEM(300, 30), reference_steps=10,
+        generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    found["policy_speed"], found["policy_extra_energy"] = followed.speed, 100 * followed.extra
     return found
 
 
@@ -294,18 +302,12 @@ def _doubts(model: Any, config: Config, swung: Episodes, count: int) -> dict[str
     pick = slice(None, None, max(len(runs["s"]) // 1000, 1))
     s, a = runs["s"][pick], runs["a"][pick]
     wrong = (_real(runs["reward"][pick]) - bold(s=s, a=a)).abs()
-    found["doubt_correlation"] = _rank_correlation(careful.doubt(s, a).sum(-1), wrong)
+    found["doubt_correlation"] = rank_correlation(careful.doubt(s, a).sum(-1), wrong)
     return found
 
 
 def _real(reward: Tensor) -> Tensor:
     return -reward.sum(-1)
-
-
-def _rank_correlation(one: Tensor, other: Tensor) -> float:
-    """Spearman's."""
-    ranks = torch.stack([part.argsort().argsort().double() for part in (one, other)])
-    return float(torch.corrcoef(ranks)[0, 1])
 
 
 def act(model: Any, config: Config, environment: str, policy: bool) -> Any:
