@@ -14,6 +14,7 @@ from lowland.energy import Function, KnownModel, Rollout
 from lowland.environments import Follow
 from lowland.errors import UsageError
 from lowland.inference import CEM, RecedingHorizon
+from lowland.nets import Dynamics
 from lowland.spaces import Box, Real
 from lowland.system import find
 
@@ -36,7 +37,7 @@ def model(monkeypatch):
     world = KnownModel(lambda s, a: s, state, Box(-1, 1, 1))
     plan = Rollout(world, Function(lambda s: s[:, 0], s=state), 2)
     system = dataclasses.replace(find("linear"), agent=act)
-    model = SimpleNamespace(system=system, config=None, module=plan)
+    model = SimpleNamespace(system=system, config=None, module=plan, energies={})
     monkeypatch.setattr("lowland.train.load", lambda folder, device="cpu": model)
     return model
 
@@ -65,6 +66,21 @@ def test_the_policy_acts_where_it_is_asked_to(tmp_path, capsys, model):
     assert (episodes.a == 0).all() and episodes.about["agent"] == "Follow"
 
 
+def test_a_model_that_is_asked_outside_its_data_says_so(tmp_path, capsys, model):
+    """The members agree about slow carts, as recorded, and about nothing else."""
+    state, action = Real(5), Box(-0.5, 0.5, 1)
+    world = Dynamics(state, action, members=3)
+    for weight in world.weights:
+        weight.data.mul_(3)
+    plan = Rollout(world, Function(lambda s: s[:, 0], s=state), 2)
+    model.module = plan
+    words = ["plan", str(tmp_path), OURS, "--episodes", "2", "--steps", "4"]
+    plan.usual[0], plan.usual[1] = 0, 1e-6
+    assert main(words) == 0 and "was asked outside" in capsys.readouterr().out
+    plan.usual[0] = 1e6
+    assert main([*words, "--json"]) == 0 and json.loads(capsys.readouterr().out)["outside"] == 0
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -84,6 +100,10 @@ def test_another_environments_spaces_are_refused(tmp_path, capsys, model):
     assert main(["plan", str(tmp_path), OURS]) == 2
     said = capsys.readouterr().err
     assert "Real(5)" in said and "Real(3)" in said
+    wide = Rollout(KnownModel(lambda s, a: s, Real(5), Box(-3, 3, 1)), Function(lambda s: s[:, 0], s=Real(5)), 2)
+    model.module = wide
+    assert main(["plan", str(tmp_path), OURS]) == 2
+    assert "Box(-3" in capsys.readouterr().err
     model.system = dataclasses.replace(model.system, agent=None)
     assert main(["plan", str(tmp_path), OURS]) == 2
     assert "does not act" in capsys.readouterr().err

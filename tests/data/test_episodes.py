@@ -87,3 +87,25 @@ def test_objects_are_never_unpickled(tmp_path):
     np.savez(tmp_path / "evil.npz", s=np.array([{}], dtype=object))
     with pytest.raises(DataError, match="evil"):
         read_episodes(tmp_path / "evil.npz")
+
+
+def test_a_mask_chooses_episodes():
+    found = recording().select(torch.tensor([True, False, True]))
+    torch.testing.assert_close(found.s, torch.cat([recording().episode(0).s, recording().episode(2).s]))
+    torch.testing.assert_close(found.reward, torch.cat([recording().episode(0).reward, recording().episode(2).reward]))
+
+
+def test_a_gap_is_found_where_it_is():
+    s = torch.stack([torch.arange(200.0) * 0.1, torch.zeros(200)], 1)
+    steps = {
+        "a": torch.zeros(198, 1),
+        "reward": torch.zeros(198),
+        "lengths": torch.tensor([99, 99]),
+        "ended": torch.zeros(2) > 0,
+    }
+    s[100:] -= 10  # another episode may begin anywhere
+    Episodes(s, **steps).check_jumps()
+    s[150:] += 50
+    with pytest.raises(DataError, match="step 49 of episode 1, by 50[01] times"):
+        Episodes(s, **steps).check_jumps()
+    Episodes(s, **steps).check_jumps(1000)

@@ -16,7 +16,11 @@ from .options import Parser, add_device
 
 if TYPE_CHECKING:
     from ..data import Episodes
+    from ..spaces import Space
     from ..train import Model
+
+#: How many deviations above the usual, on average over a plan, is far.
+FAR = 3.0
 
 
 def run(arguments: list[str]) -> int:
@@ -66,6 +70,8 @@ def run(arguments: list[str]) -> int:
     seconds = time.monotonic() - began
     path = episodes.save(folder / "episodes.safetensors")
     figures = _figures(episodes, seconds)
+    if (outside := _outside(model, agent, episodes)) is not None:
+        figures["outside"] = outside
     figures["warnings"] = sorted({str(one.message) for one in said if "last plan that was safe" in str(one.message)})
     films, reason = _films(episodes, options.environment, folder)
     report = _report(model, episodes, films, figures, options, folder)
@@ -78,6 +84,11 @@ def run(arguments: list[str]) -> int:
         print(json.dumps({**figures, **written}, ensure_ascii=False))
         return 0
     print(_words(figures))
+    if figures.get("outside", 0) >= 1:
+        print(
+            f"note: in {figures['outside']:.0f} % of what was done the model doubted far more than in its data: it was asked "
+            "outside of them; record there, and train again."
+        )
     for line in [*figures["warnings"], *([reason] if reason else [])]:
         print(f"note: {line}")
     for film in [*films.values(), path, report]:
@@ -95,15 +106,46 @@ def _agent(model: Model, options: Any) -> Any:
     world = make(options.environment)
     state, action = spaces_of(world)
     world.close()
-    energy = getattr(agent, "energy", None)
-    if energy is not None:
-        wanted = (energy.spaces["s"], energy.model.action) if hasattr(energy, "model") else (energy.spaces["s"], action)
-        if wanted != (state, action):
-            raise UsageError(
-                f"{options.environment} has states in {state!r} and actions in {action!r}, but {model.system.name} learnt of "
-                f"{wanted[0]!r} and {wanted[1]!r}."
-            )
+    wanted = _learnt(agent) or (state, action)
+    if wanted[0] != state or not _inside(wanted[1], action):
+        raise UsageError(
+            f"{options.environment} has states in {state!r} and actions in {action!r}, but {model.system.name} learnt of "
+            f"{wanted[0]!r} and {wanted[1]!r}."
+        )
     return agent
+
+
+def _learnt(agent: Any) -> tuple[Space, Space] | None:
+    """The spaces of states and actions that an agent plans in, or that its policy is made for; nothing, if it does not say."""
+    energy: Any = getattr(agent, "energy", None)
+    policy: Any = getattr(agent, "policy", None)
+    if hasattr(energy, "model"):
+        return energy.spaces["s"], energy.model.action
+    return (policy.state, policy.action) if hasattr(policy, "state") and hasattr(policy, "action") else None
+
+
+def _inside(part: Space, whole: Space) -> bool:
+    """Whether an action of the one space may be taken where those of the other are allowed."""
+    from ..spaces import Box
+
+    if isinstance(part, Box) and isinstance(whole, Box) and part.shape == whole.shape:
+        return bool(whole.low <= part.low and part.high <= whole.high)
+    return part == whole
+
+
+def _outside(model: Model, agent: Any, episodes: Episodes) -> float | None:
+    """Per cent of what was done where the model's doubt was far above the usual; nothing, if it is never in doubt."""
+    import torch
+
+    from ..energy import Rollout
+
+    energy = getattr(agent, "energy", None) or model.energies.get(model.system.main or "")
+    if not isinstance(energy, Rollout) or energy.model.versions == 1 or int(episodes.lengths.max()) < energy.horizon:
+        return None
+    runs = episodes.windows(energy.horizon)
+    with torch.no_grad():
+        unusual = energy.unusual_doubt(runs["s"].to(energy.device), runs["a"].to(energy.device)).mean(-1)
+    return 100 * float((unusual > FAR).float().mean())
 
 
 def _figures(episodes: Episodes, seconds: float) -> dict[str, Any]:

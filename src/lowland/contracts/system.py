@@ -31,7 +31,7 @@ def check_system(system: System, trainer: Any) -> None:
     require("smoke" in system.presets, who, "has a smoke preset")
     require(dataclasses.is_dataclass(system.config), who, "its configuration is a dataclass")
     require(bool(system.rows and system.title and system.paper), who, "says its rows, title and paper")
-    config = system.configure("smoke")
+    config = system.settled(system.configure("smoke"))
     torch.manual_seed(0)
     model = system.build(config)
     energies = model.values() if isinstance(model, nn.ModuleDict) else [model]

@@ -83,6 +83,31 @@ class Episodes:
         reward = self.reward.split(lengths)[index]
         return Episodes(s, a, reward, self.lengths[[index]], self.ended[[index]], self.about)
 
+    def select(self, chosen: Tensor) -> Episodes:
+        """Those that a mask ``(E)`` points out."""
+        s = self.s[chosen.repeat_interleave(self.lengths + 1)]
+        step = chosen.repeat_interleave(self.lengths)
+        return Episodes(s, self.a[step], self.reward[step], self.lengths[chosen], self.ended[chosen], self.about)
+
+    def check_jumps(self, most: float = 100.0) -> None:
+        """Nothing, if no state changes in one step by more than ``most`` times what is usual for that entry (its 95th percentile).
+
+        Raises:
+            DataError: Otherwise: something is missing in between, or two episodes were written as one; says where.
+        """
+        steps = self.transitions()
+        change = (steps["y"] - steps["s"]).flatten(1).abs()
+        place = max(int(0.95 * len(change)) - 1, 0)
+        usual = change.sort(0).values[place]
+        jump = torch.where(usual > 0, change / usual, 0.0).amax(1)
+        if bool((jump > most).any()):
+            row = int(jump.argmax())
+            episode, step = self.place(row)
+            raise DataError(
+                f"Episodes: s jumps at step {step} of episode {episode}, by {float(jump[row]):.0f} times what is usual: is something "
+                "missing in between? Make two episodes of it; where the world does jump, allow for it (--jump)."
+            )
+
     def transitions(self) -> dict[str, Tensor]:
         """Every step by itself: ``s (ΣT, *S)``, ``a (ΣT, *A)``, ``y (ΣT, *S)`` what came next, ``reward (ΣT)``."""
         last = (self.lengths + 1).cumsum(0) - 1
@@ -90,8 +115,8 @@ class Episodes:
         before[last], after[last - self.lengths] = False, False
         return {"s": self.s[before], "a": self.a, "y": self.s[after], "reward": self.reward}
 
-    def windows(self, horizon: int) -> dict[str, Tensor]:
-        """Every run of ``horizon`` steps inside an episode: ``s (W, *S)``, ``a (W, T, *A)``, ``y (W, T, *S)``, ``reward (W, T)``.
+    def starts(self, horizon: int) -> dict[str, Tensor]:
+        """Where each run of ``horizon`` steps inside an episode begins: rows of ``s`` and of ``a``, ``(W)`` each.
 
         Raises:
             DataError: If no episode is that long.
@@ -101,10 +126,17 @@ class Episodes:
             longest = int(self.lengths.max()) if len(self.lengths) else 0
             raise DataError(f"Episodes: wanted windows of {horizon} steps, but the longest episode has {longest}.")
         first = self.lengths.cumsum(0) - self.lengths
-        start = torch.cat([torch.arange(int(n)) + int(f) for n, f in zip(count, first, strict=True)])
-        episode = torch.arange(len(count)).repeat_interleave(count)
-        step = start.unsqueeze(-1) + torch.arange(horizon)
-        state = step + episode.unsqueeze(-1)
+        action = torch.cat([torch.arange(int(n)) + int(f) for n, f in zip(count, first, strict=True)])
+        return {"state": action + torch.arange(len(count)).repeat_interleave(count), "action": action}
+
+    def windows(self, horizon: int) -> dict[str, Tensor]:
+        """Every run of ``horizon`` steps inside an episode: ``s (W, *S)``, ``a (W, T, *A)``, ``y (W, T, *S)``, ``reward (W, T)``.
+
+        Raises:
+            DataError: If no episode is that long.
+        """
+        starts = self.starts(horizon)
+        step, state = (starts[name].unsqueeze(-1) + torch.arange(horizon) for name in ("action", "state"))
         return {"s": self.s[state[:, 0]], "a": self.a[step], "y": self.s[state + 1], "reward": self.reward[step]}
 
     def save(self, path: str | Path) -> Path:

@@ -154,6 +154,10 @@ class Rollout(Energy):
         now, last = self.imagine(s, a, z)
         return self.costs(now, last, a, others).var(0, correction=0)
 
+    def unusual_doubt(self, s: Tensor, a: Tensor, z: Tensor | None = None, **others: Tensor) -> Float[Tensor, "*B T"]:
+        """By how many of the usual deviations the doubt about each step is above what is usual on recorded data; 0 where it is not."""
+        return self._unusual(self.costs(*self.imagine(s, a, z), a, others))
+
     @torch.no_grad()
     def calibrate(self, s: Tensor, a: Tensor, z: Tensor | None = None, **others: Tensor) -> None:
         """Learn what doubt is usual at each step, from recorded states ``(N, *S)`` and the actions that followed ``(N, T, *A)``.

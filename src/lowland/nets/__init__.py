@@ -7,6 +7,7 @@ from .gated_convolution import GatedConvolution
 from .glyph import GlyphNet
 from .kneser_ney import KneserNey
 from .ladder import LadderNet
+from .learnt_cost import CostForecast, LearntCost
 from .lenet import LeNet5, ModernLeNet, PartialConvolution, ScaledTanh, TrainableSubsampling, digit_bitmaps
 from .lista import LISTA, LCoD
 from .memory_hops import MemoryHops
@@ -27,7 +28,9 @@ __all__ = [
     "GainTanh",
     "SmoothShrinkage",
     "SparseEncoder",
+    "CostForecast",
     "Dynamics",
+    "LearntCost",
     "DeepAutoencoder",
     "FilterBank",
     "TiedAutoencoder",

@@ -37,7 +37,7 @@ class Policy(nn.Module):
         super().__init__()
         if not isinstance(action, Box) or action.high - action.low == torch.inf:
             raise UsageError(f"Policy: wanted actions in a box with finite bounds, got {action!r}.")
-        self.action = action
+        self.state, self.action = state, action
         self.net = mlp((state.shape.numel(), *hidden, action.shape.numel()), nn.SiLU)
         self.register_buffer("centre", torch.zeros(state.shape.numel()))
         self.register_buffer("width", torch.ones(state.shape.numel()))

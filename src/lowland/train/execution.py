@@ -50,6 +50,8 @@ def execute(
     system = find(system) if isinstance(system, str) else system
     settings = settings or Settings()
     config = config if config is not None else system.configure(settings.preset)
+    with data_folder(settings.data):
+        config = system.settled(config)
     child = int(os.environ.get("LOCAL_RANK", "0")) > 0  # started by the first process, which has made the folder
     folder = Path(os.environ["LOWLAND_RUN"]) if child else run.new_folder(system.name, out)
     if not child:
