@@ -95,3 +95,41 @@ def test_a_recording_can_be_looked_at():
     frames = replay(OURS, episodes, 1)
     assert len(frames) == 5 and frames[0].shape == (160, 320, 3) and frames[0].dtype == "uint8"
     assert (frames[0] != frames[4]).any() and episodes.about["success"] == "00"
+
+
+ROOMS = "lowland/TwoRooms-v0"
+
+
+def test_walls_stop_and_the_door_lets_through():
+    from lowland.environments.two_rooms import walked
+
+    left, right = np.array([0.47, 0.8]), np.array([0.05, 0.0])
+    assert walked(left, right, 0.35)[0] < 0.5
+    assert walked(np.array([0.47, 0.35]), right, 0.35)[0] == pytest.approx(0.52)
+    assert walked(np.array([0.53, 0.8]), -right, 0.35)[0] > 0.5
+    assert walked(left, np.array([0.05, 0.06]), 0.35)[1] == pytest.approx(0.86)
+    assert walked(np.array([0.9, 0.1]), np.array([0.08, -0.08]), 0.35).tolist() == [0.94, 0.06]
+
+
+def test_the_dot_is_where_it_is_drawn_and_the_second_picture_is_the_goal():
+    world = make(ROOMS)
+    seen, _ = world.reset(seed=3)
+    inside = world.unwrapped
+    assert seen.shape == (2, 28, 28) and seen.dtype == np.float32 and seen.max() <= 1
+    for shown, place in zip(seen, (inside.place, inside.goal), strict=True):
+        y, x = np.unravel_index(shown.argmax(), shown.shape)
+        assert np.abs((np.array([x, y]) + 0.5) / 28 - place).max() < 0.6 / 28
+
+
+def test_an_episode_is_a_success_when_the_dot_stays_at_the_goal():
+    world = make(ROOMS)
+    world.reset(seed=0)
+    inside = world.unwrapped
+    inside.place = inside.goal.copy()
+    rest = np.zeros(2, dtype=np.float32)
+    assert world.step(rest)[2] is False
+    _, reward, over, _, info = world.step(rest)
+    assert over and info["success"] and reward == 0
+    agent = RandomActions(Box(-1, 1, 2), torch.Generator().manual_seed(0))
+    assert record(ROOMS, agent, 2, seed=5).lengths.max() <= 50
+    assert replay(ROOMS, record(ROOMS, agent, 1, steps=2, seed=5), 0)[0].shape == (224, 224, 3)

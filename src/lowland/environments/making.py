@@ -7,8 +7,11 @@ from typing import Any
 
 from ..errors import UsageError
 
-#: Environments of our own: name → module and class.
-OWN = {"lowland/CartPoleSwingUp-v0": "lowland.environments.cart_pole:CartPoleSwingUp"}
+#: Environments of our own: name → module and class, and steps in an episode.
+OWN = {
+    "lowland/CartPoleSwingUp-v0": ("lowland.environments.cart_pole:CartPoleSwingUp", 100),
+    "lowland/TwoRooms-v0": ("lowland.environments.two_rooms:TwoRooms", 50),
+}
 #: What to install for the environments of a package that is not there.
 EXTRAS = {
     "highway": 'pip install "highway-env"',
@@ -32,9 +35,9 @@ def make(name: str, **options: Any) -> Any:
     import gymnasium
     import numpy as np
 
-    for own, place in OWN.items():
+    for own, (place, steps) in OWN.items():
         if own not in gymnasium.registry:
-            gymnasium.register(own, place, max_episode_steps=100)
+            gymnasium.register(own, place, max_episode_steps=steps)
     try:
         environment = gymnasium.make(name, **options)
     except (gymnasium.error.DependencyNotInstalled, ModuleNotFoundError) as error:
