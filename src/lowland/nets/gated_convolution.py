@@ -16,11 +16,12 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from torch.nn.functional import dropout, glu, linear, pad
+from torch.nn.functional import glu, linear, pad
 
 from ..energy import NextSymbol
 from ..errors import SpaceError
 from ..spaces import NOTHING
+from .dropout import dropout
 
 _HALF = math.sqrt(0.5)
 

@@ -16,12 +16,13 @@ from typing import Any, Literal, NamedTuple
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from torch.nn.functional import dropout, linear
+from torch.nn.functional import linear
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ..energy import NextSymbol
 from ..errors import SpaceError
 from ..spaces import NOTHING
+from .dropout import dropout
 
 
 class Read(NamedTuple):

@@ -18,11 +18,12 @@ from typing import Any, Literal, NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
-from torch.nn.functional import dropout, linear, scaled_dot_product_attention
+from torch.nn.functional import linear, scaled_dot_product_attention
 
 from ..energy import NextSymbol
 from ..errors import SpaceError
 from ..spaces import NOTHING
+from .dropout import Dropout, dropout
 
 
 class Context(NamedTuple):
@@ -157,7 +158,7 @@ class Block(nn.Module):
         self.before, self.dropped = norm == "pre", dropped
         self.within = Attention(dim, heads, dropped, rotary)
         self.across = Attention(dim, heads, dropped, False) if across else None
-        self.network = nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Dropout(dropped), nn.Linear(hidden, dim))
+        self.network = nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), Dropout(dropped), nn.Linear(hidden, dim))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(3 if across else 2))
 
     def forward(
