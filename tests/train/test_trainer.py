@@ -179,6 +179,7 @@ def game(
         data(),
         epochs=3,
         batch_size=8,
+        lengths=torch.arange(len(X)) % 5 if data is by_length else None,
         transform=jitter,
         validate=lambda: {"mark": model.layers[0].weight[0, 0].item()},
         keep="mark",
@@ -196,8 +197,14 @@ def stateful() -> DataLoader:
         return StatefulDataLoader(Pairs(), batch_size=8, shuffle=True)
 
 
+def by_length() -> tuple[Tensor, Tensor]:
+    """Tensors, to be taken in batches of samples that are about equally long."""
+    return X, Y
+
+
 DATA = {
     "tensors": lambda: (X, Y),
+    "tensors by length": by_length,
     "Dataset": Pairs,
     "DataLoader": lambda: DataLoader(Pairs(), batch_size=8, shuffle=True),
     "StatefulDataLoader": stateful,
@@ -538,6 +545,7 @@ def test_a_limit_on_steps_and_the_log(tmp_path):
         ({}, "wanted either epochs or steps"),
         ({"epochs": 1, "steps": 1}, "wanted either epochs or steps"),
         ({"steps": -1}, "≥ 0"),
+        ({"steps": 1, "lengths": torch.ones(3)}, "one length for each"),
         ({"steps": 1, "keep": "error"}, "needs a `validate`"),
         (
             {"steps": 1, "validate": lambda: {"other": 1.0}, "keep": "error"},
