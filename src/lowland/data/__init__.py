@@ -25,6 +25,7 @@ from .matched import frame_strokes, match_ink
 from .parallel import Parallel, parallel_text
 from .patches import Whitening, extract_patches, whiten_images
 from .photographs import Photographs, contrast_normalised, grey_photographs, whitened
+from .pieces import LONGEST_TEXT, LONGEST_WORD, text_pieces, word_pieces
 from .recordings import Recordings, recorded_words
 from .registry import Row, dataset, datasets, describe, listing, load, verify
 from .segmentation import BAD, JUNK, UNNAMED, Cuts, cut_line, cut_lines, cut_recall, name_pieces
@@ -43,10 +44,11 @@ from .stories import (
 )
 from .strangers import gone_wrong, other_writing, shuffle_patches, strokes
 from .strings import StringRecipe, compose_strings
-from .text import read_lines, read_parallel
+from .text import read_lines, read_parallel, streams
 from .tokenizer import Tokenizer
 from .transforms import deskew, random_affine, random_elastic
 from .utterances import Clips, Utterances
+from .word_pairs import inflections, neighbours, synonyms
 
 __all__ = [
     "Lexicon",
@@ -59,6 +61,7 @@ __all__ = [
     "things",
     "words_of",
     "Tokenizer",
+    "streams",
     "KeptTokenizer",
     "Parallel",
     "parallel_text",
@@ -141,4 +144,11 @@ __all__ = [
     "cut_lines",
     "cut_recall",
     "name_pieces",
+    "LONGEST_TEXT",
+    "LONGEST_WORD",
+    "text_pieces",
+    "word_pieces",
+    "inflections",
+    "neighbours",
+    "synonyms",
 ]

@@ -1,8 +1,11 @@
-"""Text files: lines of UTF-8, and pairs of files whose lines translate each other."""
+"""Text files: lines of UTF-8, and pairs of files whose lines translate each other; and a long text as streams of pieces."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from jaxtyping import Int64
+from torch import Tensor
 
 from ..errors import DataError
 from .formats import unzipped
@@ -43,3 +46,17 @@ def read_parallel(source: Path | str, target: Path | str) -> tuple[list[str], li
     if not pairs:
         raise DataError(f"{source} and {target}: wanted lines with words on both sides, got none.")
     return [one for one, _ in pairs], [other for _, other in pairs]
+
+
+def streams(text: Int64[Tensor, " L"], count: int, length: int) -> Int64[Tensor, "P T"]:
+    """A text as so many streams side by side, in pieces: first the first piece of each, then the second of each. The rest is left out.
+
+    Raises:
+        DataError: If it is too short for a piece of each.
+    """
+    pieces = len(text) // (count * length)
+    if not pieces:
+        raise DataError(
+            f"streams: wanted at least {count * length} symbols, {length} for each of {count} streams, got {len(text)}."
+        )
+    return text[: pieces * count * length].view(count, pieces, length).transpose(0, 1).flatten(0, 1)

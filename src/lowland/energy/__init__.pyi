@@ -4,7 +4,7 @@ from .acceptor import Acceptor, misspelling, spelling
 from .algebra import Conditioned, Scaled, Sum
 from .alignment import Alignment, Alignments, FrameEnergies
 from .autoencoder import BitReconstruction, SelfReconstruction
-from .autoregressive import Autoregressive, Bigram, Continued, NextSymbol, Together, stepwise
+from .autoregressive import Autoregressive, Bigram, Continued, NextSymbol, Together, mixed, stepwise
 from .chain import Chain
 from .clusters import Clusters
 from .codebook import Codebook, Places, QuantisedReconstruction
@@ -35,6 +35,7 @@ from .regularizer import L1, L2, GroupL2, Regularizer
 from .restricted_boltzmann import BoltzmannMachine, GaussianBernoulli, RestrictedBoltzmann
 from .rollout import Rollout
 from .segments import PieceEnergies, Segmentation, Segments
+from .skip_gram import Meeting, SkipGram
 from .structure import Level, Structure, Table, reduce_paths
 from .tabulated import Tabulated
 from .topographic import TopographicMap
@@ -146,4 +147,7 @@ __all__ = [
     "misspelling",
     "reduce_paths",
     "spelling",
+    "Meeting",
+    "SkipGram",
+    "mixed",
 ]

@@ -11,6 +11,7 @@ Sources: Bengio, Ducharme, Vincent & Jauvin, JMLR 3 (2003), eq. 1; Sutskever, Vi
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -280,6 +281,11 @@ def stepwise(energy: Energy) -> Any:
         f"{type(energy).__name__} is not read symbol by symbol: search over the autoregressive terms for the best few, "
         "and add this energy to theirs."
     )
+
+
+def mixed(first: Float[Tensor, "*N"], second: Float[Tensor, "*N"], share: float) -> Float[Tensor, "*N"]:
+    """Costs of symbols, −log p, where two models' probabilities are mixed and the first has this share."""
+    return -torch.logaddexp(math.log(share) - first, math.log1p(-share) - second)
 
 
 def _wide(logits: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from .sparse_encoder import ConvolutionalLISTA, ConvolutionalSparseEncoder, Gain
 from .time_delay import TimeDelayNet
 from .transformer import Transformer
 from .waves import Waves
+from .window import Window
 
 __all__ = [
     "ConvolutionalLISTA",
@@ -57,6 +58,7 @@ __all__ = [
     "TrainableSubsampling",
     "Transformer",
     "Waves",
+    "Window",
     "digit_bitmaps",
     "mlp",
     "multiply_adds",

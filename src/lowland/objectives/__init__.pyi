@@ -38,6 +38,7 @@ from .info_nce import InfoNCE
 from .label_smoothing import LabelSmoothing
 from .latent_prediction import LatentPrediction
 from .lloyd import lloyd, spread_centres
+from .nearness import analogies, nearness
 from .neighbours import (
     GeneralizedScoreMatching,
     MinimumProbabilityFlow,
@@ -126,4 +127,6 @@ __all__ = [
     "shuffled",
     "spread_centres",
     "walk_back",
+    "analogies",
+    "nearness",
 ]
