@@ -48,6 +48,12 @@ def test_shorter_texts_end_in_nothing():
     assert symbols.dtype == torch.int64 and symbols.shape == (3, 4)
 
 
+def test_a_text_that_says_itself_that_it_lacks_a_word_has_no_other_symbol_for_it():
+    words = Tokenizer.learn(["a <unk> b a"], "word", 3)
+    assert words.vocabulary == 3 and {words.symbol(k) for k in range(3)} == {"<unk>", "a", "b"}
+    assert words.decode(words.encode(["b <unk> z"])) == ["b <unk> <unk>"]
+
+
 def test_a_rare_word_is_unknown_and_a_strange_character_refused():
     words = Tokenizer.learn(["a a b", "a b c"], "word", least=2)
     assert words.decode(words.encode(["a c b"])) == ["a <unk> b"]
