@@ -71,13 +71,13 @@ class Config:
     """Length of what stands for a symbol, and of a layer's state."""
     layers: int = 1
     """Layers of the LSTM, or blocks of the Transformer."""
-    dropped: float = 0.3
+    dropped: float = 0.2
     """Share of units that dropout leaves out."""
     streams: int = 20
     """Pieces in a batch."""
     length: int = 35
     """Symbols in a piece."""
-    epochs: int = 12
+    epochs: int = 6
     """Times through the text."""
     rate: float = 3e-3
     """Step size of Adam at the start, in units of the weights; it falls to zero in a straight line."""
