@@ -134,6 +134,7 @@ def test_calibrated_doubt_counts_above_what_is_usual():
     extra = energy(s=s, a=usual, z=z) - sure(s=s, a=usual, z=z)
     assert (extra >= 0).all() and extra.mean() < 2
     assert (energy(s=s, a=bold, z=z) - sure(s=s, a=bold, z=z) > 10 * extra.mean()).all()
+    torch.testing.assert_close(energy.unusual_doubt(s, usual, z).sum(-1), extra, atol=1e-4, rtol=1e-4)
 
 
 def test_a_forecast_is_right_where_every_version_is():

@@ -2,10 +2,25 @@
 
 import pytest
 import torch
+from torch import nn
 
-from lowland.energy import L1, L2, Function, LinearReconstruction
+from lowland.energy import L1, L2, Driven, Function, KnownModel, LinearReconstruction, QuadraticCost, Rollout
 from lowland.errors import StructureError
-from lowland.inference import FISTA, HMC, ISTA, LBFGS, MALA, Gibbs, GradientDescent, Langevin, adapt, how_good, solve
+from lowland.inference import (
+    FISTA,
+    HMC,
+    ISTA,
+    LBFGS,
+    MALA,
+    Followed,
+    Gibbs,
+    GradientDescent,
+    Langevin,
+    adapt,
+    how_good,
+    policy_beside_planning,
+    solve,
+)
 from lowland.spaces import Binary, Real
 
 
@@ -24,6 +39,22 @@ def test_a_sampler_of_bits_is_judged_by_enumeration():
     cold = how_good(chain, "s", Gibbs(beta=20.0), options={"steps": 30}, field=field)
     hot = how_good(chain, "s", Gibbs(beta=0.1), options={"steps": 30}, field=field)
     assert (cold.gap >= -1e-5).all() and hot.found < 0.3 < cold.found
+
+
+def test_a_policy_is_judged_beside_planning():
+    """Three fifths of the way back, then half of it, is best; doing nothing is not."""
+    model = KnownModel(lambda s, a: s + a, Real(2), Real(2))
+    plan = Rollout(model, QuadraticCost(torch.eye(2), torch.eye(2)), 2, final=QuadraticCost(torch.eye(2)))
+    s = torch.randn(10, 2)
+
+    def judged(gain: float) -> Followed:
+        policy = nn.Linear(2, 2, bias=False)
+        policy.weight.data = -gain * torch.eye(2)
+        options = {"steps": 2, "reference": LBFGS(), "reference_steps": 50}
+        return policy_beside_planning(Driven(plan, policy), GradientDescent(0.1), s, **options)
+
+    near, idle = judged(0.6), judged(0.0)
+    assert -1e-4 < near.extra < 0.02 < 0.5 < idle.extra and near.speed > 0
 
 
 def test_without_an_exact_answer_a_reference_is_asked_for():
