@@ -51,16 +51,15 @@ def test_the_best_few_come_in_order_by_length_too(energy, x, weight):
     torch.testing.assert_close(found.energy, energies.gather(0, wanted))
 
 
-def test_a_beam_of_one_takes_the_lowest_symbol_each_time(energy, x):
+def test_a_beam_of_one_takes_the_lowest_symbol_each_time_until_that_is_the_end(energy, x):
     found = infer(energy, "y", x=x, solver=Beam(width=1)).value
     steps = energy.given(x=x)
     symbol, over = torch.full((N, 1), V), torch.zeros(N, dtype=torch.bool)
     for t in range(T):
-        costs = steps.extend(symbol, ())[0][:, 0]
-        # greedy among symbols: it ends where ending is lower than anything that can still come
-        symbol = costs[:, :V].argmin(1, keepdim=True)
-        over = over | (found[:, t] < 0)
-        assert (over | (found[:, t] == symbol[:, 0])).all()
+        symbol = steps.extend(symbol, ())[0][:, 0].argmin(1, keepdim=True)
+        over = over | (symbol[:, 0] == V)
+        assert (found[:, t] == torch.where(over, -1, symbol[:, 0])).all()
+    assert over.any() and not over.all()
 
 
 def test_wider_beams_never_find_higher_energy(energy, x):

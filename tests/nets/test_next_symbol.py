@@ -99,7 +99,7 @@ def test_what_was_read_follows_the_beginning_that_read_it(network):
     """A wide beam finds the lowest of all sequences, in order: each beginning goes on with a memory of its own."""
     energy = Autoregressive(network, Sequence(V, 3), Sequence(S, 5))
     x, _ = pairs()
-    found = infer(energy, "y", x=x, solver=Beam(V**2, best=30))
+    found = infer(energy, "y", x=x, solver=Beam(V**3 + V**2, best=30))
     listed = [s for length in range(4) for s in itertools.product(range(V), repeat=length)]
     y = torch.tensor([[*s, *[-1] * (3 - len(s))] for s in listed])
     lowest = energy.given(x=x).value(y[:, None].expand(-1, 4, -1)).topk(30, 0, largest=False)

@@ -4,6 +4,7 @@
 
     score(y) = E(y) / ((5 + |y|) / 6)^α  −  c Σ_s log min(1, Σ_t a_ts)       of what has ended: low is good
 
+A beginning may end where the end is among the few best ways on: to stop anywhere would often cost less than to say all that there is.
 α makes up for what a longer sequence pays, c for parts of x that nobody looked at (a_ts: attention of the t-th symbol). The search is over
 when nothing that goes on can still end better than what has ended.
 
@@ -111,7 +112,13 @@ class Beam(Solver):
         costs = self._allowed(costs, at, end)
         covered = self._seen(steps.attention(memory), state.covered)
         totals = state.energies[..., None] + costs
-        scores = totals[..., end] / self._length(at)
+        going = torch.nn.functional.pad(totals[..., :end].flatten(1), (0, self.width), value=torch.inf)
+        energies, place = going.topk(self.width, largest=False)
+        ends = totals[..., end]
+        if at < space.length:  # an end that is not among the best ways on would be taken for being short alone
+            last = torch.cat([energies, ends], 1).kthvalue(self.width, 1, keepdim=True).values
+            ends = ends.masked_fill(ends > last, torch.inf)
+        scores = ends / self._length(at)
         if covered is not None:
             scores = scores - self.coverage_weight * covered.clamp(1e-6, 1.0).log().sum(-1)
         scores, kept = torch.cat([state.scores, scores], 1).topk(self.best, largest=False)
@@ -119,8 +126,6 @@ class Beam(Solver):
         if at == space.length:
             energies, beginnings, symbol = torch.full_like(state.energies, torch.inf), state.beginnings, state.symbol
         else:
-            going = torch.nn.functional.pad(totals[..., :end].flatten(1), (0, self.width), value=torch.inf)
-            energies, place = going.topk(self.width, largest=False)
             place = place.clamp_max(self.width * end - 1)  # where there are fewer ways on than places
             parent, symbol = place // end, place % end
             beginnings = rows(state.beginnings, parent)
