@@ -16,8 +16,10 @@ Sources: Du & Mordatch, NeurIPS 2019, and Nijkamp, Hill, Zhu & Wu, NeurIPS 2019,
 Differences: 1. The noise is part of the model: an energy of noisy images at inverse temperature 1, rather than of clean ones at
     a gradient a hundred times as strong as the noise. 2. A term of denoising beside the chains. 3. Chains begin anew at digits that are
     turned or mirrored as well as at noise.
-Expect: chains from noise that write digits within some hundred steps and go on to write others; strange writing far above the ground.
-    Trained with ``--precision bf16-mixed``, which halves the time of the chains; judged in full precision.
+Expect: twelve minutes of one core with ``--precision bf16-mixed``, which halves the time of the chains; judged in full precision. Of 200
+    chains from noise 72 % end at an image of which a LeNet is sure (80 wanted), with 1.66 nats of entropy between classes (2.0 wanted);
+    62 % write more than one digit on their way. Heights tell USPS, patches, shuffled pixels and noise from digits (AUROC 0.999 or more),
+    Omniglot nearly (0.935), and digits turned over or mirrored badly (0.77 and 0.75; 0.95 wanted of all).
 Known failure: by its energy alone a simple strange image lies below a complicated digit, so what is compared is its height above the
     ground that it slides to. A digit that is turned over and still is one, as many a 0, 1, 3 and 8, can't be told.
 
