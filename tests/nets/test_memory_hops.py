@@ -53,17 +53,18 @@ def test_what_a_hop_reads_is_the_slope_of_a_free_energy(x):
 
 
 def test_a_hard_hop_reads_the_place_of_lowest_energy(x):
-    made = net(hops=1, hard=True)
+    made = net(hops=1)
+    soft = made(x)
+    made.hard = True
     memory = made.remember(x)
     scores = made.look(memory, 0, memory.question)[1]
-    lowest = Min().answer(-scores)
+    lowest = Min().answer(-scores) * memory.own
     u = memory.question + lowest @ memory.values[0]
     torch.testing.assert_close(made(x), (u @ made.words[:, -6:].T)[0])
-    soft = made.train().every(x)[0][0]
-    assert not torch.allclose(soft, made.eval()(x))
+    assert not torch.allclose(soft, made(x))
 
 
-@pytest.mark.parametrize("options", [{}, {"by_word": True}, {"hard": True}], ids=["sentences", "words", "hard"])
+@pytest.mark.parametrize("options", [{}, {"by_word": True}], ids=["sentences", "words"])
 def test_a_story_is_answered_from_itself_alone(x, options):
     made = net(**options)
     together = made(x)
@@ -78,7 +79,7 @@ def test_a_story_is_answered_from_itself_alone(x, options):
 def test_tries_do_not_see_each_other(x):
     made = net(tries=3)
     both = made.every(x)[0]
-    parts = made.words.detach().view(8, 3, -1), made.times.detach().view(5, 3, -1)
+    parts = made.words.detach().view(8, 3, -1), made.times.detach().view(4, 3, -1)
     alone = net()
     for one in range(3):
         alone.words.data, alone.times.data = parts[0][:, one], parts[1][:, one]
@@ -97,17 +98,14 @@ def test_only_the_last_places_are_remembered():
     torch.testing.assert_close(seen.sum(-1), torch.ones(1, 3))
 
 
-def test_facts_that_are_told_are_paid_for_and_read(x):
-    made = net(hops=2, hard=True)
+def test_facts_that_are_told_are_paid_for(x):
+    made = net(hops=2)
     facts = torch.tensor([[0, 1], [0, -1], [-1, -1]])
     answers, cost = made.every(x, facts)
-    memory = made.remember(x)
-    first = made.look(memory, 0, memory.question)[1].log_softmax(-1)[0, 0]
-    u = memory.question[:, :1] + memory.values[0][:, 1:2]
-    second = made.look(memory, 1, u.expand(1, 3, 6))[1].log_softmax(-1)[0, 0]
-    torch.testing.assert_close(cost[0, 0], -first[1] - second[0])
-    u = u + memory.values[1][:, :1]
-    torch.testing.assert_close(answers[0, 0], (u @ made.words[:, -6:].T)[0, 0])
+    torch.testing.assert_close(answers[0], made(x))
+    seen = made.attention(x).log()
+    wanted = [-seen[0, 0, 0] - seen[0, 1, 1], -seen[1, 0, 0], 0.0]
+    torch.testing.assert_close(cost[0], torch.tensor(wanted), atol=1e-4, rtol=1e-4)
 
 
 def test_empty_memories_move_times_in_training_alone(x):

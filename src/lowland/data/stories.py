@@ -165,7 +165,7 @@ def questions_in(text: str, where: str = "the text") -> list[Question]:
         for sentence in filter(None, _SENTENCE.split(rest)):
             number += 1
             lines.append(f"{number} {sentence}" + ("\t?" if sentence.endswith("?") else ""))
-    asked = [(told, question) for told, question, _, _ in stories("\n".join(lines), where)]
+    asked: list[Question] = [(told, question) for told, question, _, _ in stories("\n".join(lines), where)]
     if not asked:
         raise DataError(f"{where}: wanted a story and a question that ends with '?', got no question.")
     return asked
@@ -184,12 +184,16 @@ def read_answered(path: str) -> tuple[dict[str, list[Any]], dict[str, list[Any]]
     found = stories(text, path)
     if len(found) < 20:
         raise DataError(f"{path}: wanted at least 20 questions with their answers after a tab, got {len(found)}.")
-    parts: tuple[dict[str, list[Any]], ...] = tuple({"asked": [], "answer": [], "facts": [], "task": []} for _ in "ab")
+    train, test = ({"asked": [], "answer": [], "facts": [], "task": []} for _ in range(2))
     for at, (told, question, answer, facts) in enumerate(found):
-        for name, value in zip(parts[0], ((told, question), answer, facts, 1), strict=True):
-            parts[at % 10 == 9][name].append(value)
+        for name, value in zip(train, ((told, question), answer, facts, 1), strict=True):
+            (test if at % 10 == 9 else train)[name].append(value)
     checksum = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    return *parts, {Path(path).name: {"split": "all", "samples": len(found), "sha256": {Path(path).name: checksum}}}
+    return (
+        train,
+        test,
+        {Path(path).name: {"split": "all", "samples": len(found), "sha256": {Path(path).name: checksum}}},
+    )
 
 
 def words_of(questions: Iterable[Question]) -> set[str]:

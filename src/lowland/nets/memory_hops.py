@@ -4,9 +4,9 @@
     p    = softmax(−E) = ∂F/∂E       F = −log Σ_z exp(−E(z)): the pointer z is marginalised out, softly
     u   ← u + Σ_z p_z c_z            what is read there is added to the question; after the last hop, logits = W u
 
-An address is never told but where ``facts`` are given: then z is observed, and its energy is part of the loss. With ``hard`` the free
-energy becomes a minimum, and a hop reads one place. Keys and values of places differ: c_z is another coding of the sentence (the keys
-of the next hop: adjacent tying), or, with ``by_word``, a place is one word of a sentence, its key the sentence about it.
+An address is never told but where ``facts`` are given: then z is observed, and its energy −log p_z is part of the loss. With `hard` the
+free energy becomes a minimum, and a hop reads one place. Keys and values of places differ: c_z is another coding of the sentence (the
+keys of the next hop: adjacent tying), or, with ``by_word``, a place is one word of a sentence, its key the sentence about it.
 
 Sources: Sukhbaatar, Szlam, Weston & Fergus, End-To-End Memory Networks, NIPS 2015, sections 2 and 4; Weston, Chopra & Bordes, ICLR 2015,
 for addresses that are told; Miller et al., EMNLP 2016, for keys about a word and the word as their value.
@@ -63,9 +63,10 @@ class MemoryHops(nn.Module):
         tries: R.
         noise: Share of empty memories put between sentences in training, so that times are not learnt by heart.
         by_word: Whether each word of a sentence is a place (key–value memories), and not each sentence.
-        hard: Whether a hop reads the one place of lowest energy once training is over; there is then a place where nothing is.
+        spread: Standard deviation of the weights at the start.
 
     Attributes:
+        hard: Whether a hop reads the one place of lowest energy.
         linear: Whether places are weighted by −E and not by the softmax of it, which is how training starts.
         chosen: The try that answers.
     """
@@ -83,14 +84,14 @@ class MemoryHops(nn.Module):
         tries: int = 1,
         noise: float = 0.1,
         by_word: bool = False,
-        hard: bool = False,
+        spread: float = 0.1,
     ) -> None:
         super().__init__()
         self.vocabulary, self.stop, self.dim, self.hops, self.places = vocabulary, stop, dim, hops, places
-        self.tries, self.noise, self.by_word, self.hard, self.linear = tries, noise, by_word, hard, False
+        self.tries, self.noise, self.by_word, self.hard, self.linear = tries, noise, by_word, False, False
         codings = 3 if by_word else hops + 1
-        self.words = nn.Parameter(0.1 * torch.randn(vocabulary, tries * codings * dim))
-        self.times = nn.Parameter(0.1 * torch.randn(places + 1, tries * (1 if by_word else codings) * dim))
+        self.words = nn.Parameter(spread * torch.randn(vocabulary, tries * codings * dim))
+        self.times = nn.Parameter(spread * torch.randn(places, tries * (1 if by_word else codings) * dim))
         self.turns = nn.Parameter(torch.eye(dim).repeat(hops, tries, 1, 1)) if by_word else None
         self.register_buffer("chosen", torch.zeros((), dtype=torch.int64))
         self.register_buffer("rising", (torch.arange(dim) + 1.0).div(dim).repeat(tries * codings), persistent=False)
@@ -106,19 +107,16 @@ class MemoryHops(nn.Module):
 
         Args:
             x: Words of a story with stops, words of the question, −1 to the end.
-            facts: For each hop the age of the sentence that it must read, −1 for none (with ``hard`` alone).
+            facts: For each hop the age of the sentence that it must read; −1 leaves it to the hop.
         """
         memory = self.remember(x)
         u, told = memory.question, memory.question.new_zeros(memory.question.shape[:2])
         for hop in range(self.hops):
             weights, scores = self.look(memory, hop, u)
             if facts is not None:
-                wanted = memory.own & (memory.age == facts[:, hop, None])
-                told = told - (scores.log_softmax(-1).masked_fill(~wanted, 0.0)).sum(-1)
-                weights = wanted.to(weights)
-            elif self.hard and not self.training:
-                weights = one_hot(scores.argmax(-1), scores.shape[-1]).to(weights)
-            u = (u if self.turns is None else u @ self.turns[hop]) + weights @ memory.values[hop]
+                wanted = memory.own & (memory.age == facts[:, hop, None]) & (facts[:, hop, None] >= 0)
+                told = told - scores.log_softmax(-1).masked_fill(~wanted, 0.0).sum(-1)
+            u = self._read(memory, hop, u, weights)
         answers = self._tries(self.words)[..., -self.dim :]
         return u @ answers.mT, told
 
@@ -128,7 +126,12 @@ class MemoryHops(nn.Module):
         if self.linear:
             return scores * memory.own, scores
         scores = scores.masked_fill(~memory.own, FAR)  # not −∞: a story without sentences has no place of its own
-        return scores.softmax(-1) * memory.own, scores
+        weights = one_hot(scores.argmax(-1), scores.shape[-1]) if self.hard and scores.shape[-1] else scores.softmax(-1)
+        return weights * memory.own, scores
+
+    def _read(self, memory: Memory, hop: int, u: Tensor, weights: Tensor) -> Float[Tensor, "R N D"]:
+        kept = u if self.turns is None else u @ self.turns[hop]
+        return kept + weights.to(u) @ memory.values[hop]
 
     @torch.no_grad()
     def attention(self, x: Int64[Tensor, "N T"]) -> Float[Tensor, "N H P"]:
@@ -136,12 +139,10 @@ class MemoryHops(nn.Module):
         memory = self.remember(x)
         u, seen = memory.question, []
         for hop in range(self.hops):
-            weights, scores = self.look(memory, hop, u)
-            if self.hard:
-                weights = one_hot(scores.argmax(-1), scores.shape[-1]).to(weights)
-            u = (u if self.turns is None else u @ self.turns[hop]) + weights @ memory.values[hop]
-            ages = one_hot(memory.age.clamp_min(0), self.places).to(weights) * (memory.age >= 0)[:, None]
-            seen.append(weights[int(self.chosen)] @ ages)
+            weights, _ = self.look(memory, hop, u)
+            u = self._read(memory, hop, u, weights)
+            ages = one_hot(memory.age.clamp_min(0), self.places).to(u) * (memory.age >= 0)[:, None]
+            seen.append(weights[int(self.chosen)].to(u) @ ages)
         return torch.stack(seen, 1)
 
     def remember(self, x: Int64[Tensor, "N T"]) -> Memory:
@@ -153,12 +154,7 @@ class MemoryHops(nn.Module):
         story, age = torch.cat([told.story, told.story[empty]]), torch.cat([told.age, torch.full_like(time[empty], -1)])
         time = torch.cat([time, time[empty] - 1])
         coded = torch.cat([coded, coded.new_zeros(int(empty.sum()), coded.shape[1])])
-        if self.hard:
-            nowhere = torch.arange(len(x), device=x.device)
-            story, age = torch.cat([story, nowhere]), torch.cat([age, torch.full_like(nowhere, -1)])
-            time = torch.cat([time, torch.full_like(nowhere, self.places)])
-            coded = torch.cat([coded, coded.new_zeros(len(x), coded.shape[1])])
-        kept = ((time >= 0) & (time < self.places)) | ((time == self.places) & (age < 0) & self.hard)
+        kept = (time >= 0) & (time < self.places)
         if self.by_word:
             return self._by_word(told, coded, time, kept, question)
         parts = self._tries(coded[kept] + self.times[time[kept]]).split(self.dim, -1)

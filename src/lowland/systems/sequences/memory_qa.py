@@ -3,10 +3,10 @@
     E(x, y) = −(W u_3)_y                       x: a story and a question, y: the word that answers it
     u_h+1   = u_h + Σ_z p_z c_z                a hop reads what a softly chosen place z holds; p = ∂F/∂E is the slope of the
     F       = −log Σ_z exp(u_h·m_z)            free energy of the places: the address z is latent and marginalised out
-    E(x, y, z_1 z_2 z_3) = −(W u_3)_y − Σ_h log p(z_h)         where the sentences to read are told: z observed, its energy added
+    E(x, y, z_1 z_2 z_3) = −(W u_3)_y − Σ_h log p(z_h)         where sentences to read are told: z is observed, its energy added
 
 Four nets of one file: `soft` (answers alone are told: the end-to-end memory network), `told` (the sentences that the answer follows from
-are told, too; it reads one place a hop), `words` (key–value memories: a place is a word, its key the sentence about it) and `named`,
+are told in training, too), `words` (key–value memories: a place is a word, its key the sentence about it) and `named`,
 which is `soft` on stories in which names, places and objects were replaced by spare symbols, so that it can answer about words that it
 has never seen.
 
@@ -16,7 +16,9 @@ Training: maximum likelihood of the answer among all words (strategy C1), of all
 No collapse: the chances of all answers add up to 1, and so do those of all places: what is not read or said is pushed up.
 Sources: Sukhbaatar, Szlam, Weston & Fergus, NIPS 2015, tables 1 and 2; Weston, Chopra & Bordes, ICLR 2015, for supporting facts and
     words never seen; Weston et al. (2015) for the tasks; Miller et al., EMNLP 2016, for keys and values.
-Differences: 1. Fewer tries than ten. 2. The step falls in a straight line. 3. Norms of gradients are limited for all tries together.
+Differences: 1. Three tries, not ten. 2. Weights begin twice as far apart (0.2): the linear start then finds chains of three facts (task
+    16) in half the passes. 3. The linear start is as long as it is told, with the full step, and the step then falls in a straight line.
+    4. Norms of gradients are limited for all tries together.
 Expect: a mean error over the tasks near the published one; the recorded figures are in the ledger.
 Known failure: paths through a plan (task 19) are hardly learnt from 1,000 questions, and whether deduction and induction (15 and 16)
     are depends on the try.
@@ -87,16 +89,20 @@ class Config:
     """Sentences remembered, the last ones."""
     noise: float = 0.1
     """Share of empty memories among them in training."""
-    tries: int = 4
+    tries: int = 3
     """Nets for `soft`, of which the one with the lowest energy of the training answers is chosen; one for each of the others."""
-    linear_epochs: int = 10
-    """Passes over the data with places weighed by −E in place of its softmax, at half the step: the linear start."""
-    epochs: int = 54
-    """Passes over the data after it, for `soft` and `named`."""
-    other_epochs: int = 20
-    """The same for `words`, whose linear start is half as long, and for `told`, which has none."""
+    spread: float = 0.2
+    """Standard deviation of the weights at the start."""
+    linear_epochs: int = 22
+    """Passes over the data with places weighed by −E in place of its softmax: the linear start."""
+    epochs: int = 40
+    """Passes over the data after it, for `soft`."""
+    named_epochs: int = 24
+    """The same for `named`."""
+    other_epochs: int = 16
+    """The same for `told` and `words`, whose linear starts are short: none, and a fifth of it."""
     rate: float = 0.01
-    """Step of gradient descent on the sum over a batch, in units of the weights² per nat; it falls to zero in a straight line."""
+    """Step of gradient descent on the sum over a batch, in units of the weights² per nat; after the linear start it falls to zero."""
     batch_size: int = 32
     """Questions in a batch."""
 
@@ -108,7 +114,15 @@ class Reader(nn.Module):
         super().__init__()
         self.lexicon = Lexicon(config.words, config.spare)
         self.memory = MemoryHops(
-            config.words, 0, config.dim, config.hops, config.places, tries, config.noise, **options
+            config.words,
+            0,
+            config.dim,
+            config.hops,
+            config.places,
+            tries,
+            config.noise,
+            spread=config.spread,
+            **options,
         )
 
     def forward(self, x: Tensor | Questions) -> Float[Tensor, "N V"]:
@@ -125,9 +139,9 @@ def build(config: Config) -> nn.ModuleDict:
     space = Opaque("stories with a question each")
     readers = {
         "soft": Reader(config, config.tries),
-        "told": Reader(config, 1, hard=True),
-        "words": Reader(config, 1, by_word=True),
         "named": Reader(config, 1),
+        "told": Reader(config, 1),
+        "words": Reader(config, 1, by_word=True),
     }
     return nn.ModuleDict({name: NetworkTable(reader, space, config.words) for name, reader in readers.items()})
 
@@ -183,9 +197,12 @@ def _coded(lexicon: Lexicon, config: Config, part: Mapping[str, Any]) -> dict[st
 def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
     kept = torch.ones(config.words, dtype=torch.bool)
     kept[data.extra["things"]] = False
-    passes = {name: {"linear": config.linear_epochs, "falling": config.epochs} for name in ("soft", "named")}
-    passes["words"] = {"linear": config.linear_epochs // 2, "falling": config.other_epochs}
-    passes["told"] = {"falling": config.other_epochs}
+    passes = {
+        "soft": {"linear": config.linear_epochs, "falling": config.epochs},
+        "named": {"linear": config.linear_epochs, "falling": config.named_epochs},
+        "told": {"falling": config.other_epochs},
+        "words": {"linear": config.linear_epochs // 5, "falling": config.other_epochs},
+    }
     for name, energy in model.items():
         memory = energy.network.memory
         trainer.once(f"words of {name}", lambda reader=energy.network: reader.lexicon.learn(data.extra["words"]))
@@ -205,9 +222,7 @@ def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
                     name,
                     memory,
                     lambda batch, memory=memory, name=name: loss(memory, batch, told=name == "told"),
-                    optimizer=lambda parameters, stage=stage: torch.optim.SGD(
-                        parameters, lr=config.rate * (0.5 if stage == "linear" else 1) * config.batch_size
-                    ),
+                    optimizer=lambda parameters: torch.optim.SGD(parameters, lr=config.rate * config.batch_size),
                     schedule=falling if stage == "falling" else None,
                     clip=40 / config.batch_size * memory.tries**0.5,
                 ),
@@ -251,7 +266,7 @@ def choose(memory: MemoryHops, part: Mapping[str, Tensor], told: bool = False) -
 
 
 @torch.no_grad()
-def errors(energy: NetworkTable, part: Mapping[str, Tensor]) -> Float[Tensor, T]:
+def errors(energy: Any, part: Mapping[str, Tensor]) -> Float[Tensor, T]:
     """Share of wrong answers in each task, in per cent."""
     return _errors(energy.table("y", x=part["x"]), part)
 
@@ -267,11 +282,16 @@ def evaluate(model: Any, config: Config, data: Data) -> dict[str, float]:
     every = model["soft"].network.memory
     together = torch.cat([-every.every(x)[0].log_softmax(-1).sum(0) for x in test["x"].split(64)])
     strange = strangers(data, config)
+    memory = model["told"].network.memory
+    memory.hard = True
+    hard = errors(model["told"], test).mean().item()
+    memory.hard = False
     return {
         "mean_error": found["soft"].mean().item(),
         "failed_tasks": float((found["soft"] > 5).sum()),
         "tries_error": _errors(together, test).mean().item(),
         "told_error": found["told"].mean().item(),
+        "hard_error": hard,
         "words_error": found["words"].mean().item(),
         "named_error": found["named"].mean().item(),
         "strangers_error": errors(model["named"], strange).mean().item(),
@@ -307,7 +327,7 @@ def figures(model: Any, config: Config, data: Data) -> list[Any]:
     ]  # fmt: skip
 
 
-def _looks(energy: NetworkTable, data: Data) -> Any:
+def _looks(energy: Any, data: Data) -> Any:
     """The first story of four to eight sentences that needs several of them and is answered right, for three of the tasks."""
     from ...report.style import house_style, panels
 
@@ -358,12 +378,12 @@ def _bars(found: Mapping[str, list[float]], data: Data) -> Any:
     return figure
 
 
-def read(paths: list[str], config: Config) -> dict[str, Questions]:
+def read(paths: list[str], config: Config) -> Mapping[str, Any]:
     """Stories with questions, typed or in files."""
     return {"x": Questions([question for path in paths for question in read_questions(path)])}
 
 
-def tell(energy: NetworkTable, values: Mapping[str, Any], solution: Any) -> list[str]:
+def tell(energy: Any, values: Mapping[str, Any], solution: Any) -> list[str]:
     """The words of the answers, as the stories spell those that are new."""
     lexicon = energy.network.lexicon
     pairs = zip(values["x"].asked, solution.value.tolist(), strict=True)
@@ -380,7 +400,7 @@ register(
         presets={
             "smoke": {
                 "stories": "small-world", "words": 60, "dim": 12, "places": 8, "tries": 2, "linear_epochs": 2, "epochs": 6,
-                "other_epochs": 4,
+                "named_epochs": 4, "other_epochs": 4,
             },
         },
         build=build,
@@ -396,7 +416,8 @@ register(
                    about="Mean over the tasks; answers alone are told."),
             Metric("failed_tasks", "lower", paper=11, about="Tasks with more than 5 % of wrong answers."),
             Metric("tries_error", "lower", unit="%", about="Mean error of the sum of the energies of all tries."),
-            Metric("told_error", "lower", unit="%", about="The facts to read are told, and one place is read in each hop."),
+            Metric("told_error", "lower", unit="%", about="The sentences to read are told in training."),
+            Metric("hard_error", "lower", unit="%", about="The same net where each hop reads one place, that of lowest energy."),
             Metric("words_error", "lower", unit="%", about="Key–value memories: a place is a word."),
             Metric("named_error", "lower", unit="%", about="Learnt from stories in which names, places and objects were new words."),
             Metric("strangers_error", "lower", unit="%", about="The same net where all of them are replaced in the test stories."),
