@@ -31,7 +31,7 @@ def test_every_description_is_found_and_complete():
 def test_an_unknown_name_gets_a_suggestion():
     with pytest.raises(UsageError, match=r"got 'mnits'\. Did you mean mnist"):
         load("mnits")
-    with pytest.raises(UsageError, match="wanted one of adult, babi, bsds500"):
+    with pytest.raises(UsageError, match="wanted one of adult, babi, bilingual_dict"):
         verify("imagenet-22k")
 
 
