@@ -22,8 +22,8 @@ Differences: 1. Origins at the means of the pixels and averaged weights, as in `
     and likelihoods in full.
 Expect: 1.39 % of errors with dropout and 1.62 % plain, and a bound of −103.0 nats, seed 0; 9 minutes of two thirds of a core.
 Known failure: the bound is 18 nats below the paper's, and more passes alone don't help: with 1,000 bits in the second layer, twenty passes
-    of joint training and 120 with dropout a run of 23 minutes had −102.8 nats, 1.44 % and 1.78 %: its chains lay 17 nats above the data throughout.
-    Half the passes had −108.8 nats. The plain net knows its training digits by heart.
+    of joint training and 120 with dropout a run of 23 minutes had −102.8 nats, 1.44 % and 1.78 %: its chains lay 17 nats above the
+    data throughout. Half the passes had −108.8 nats. The plain net knows its training digits by heart.
     On 10,000 digits held out the net with dropout errs on 1.85 % after 20 passes; with a third of the step on 2.43 %, with three times
     the step on 2.30 %, with gradient descent and momentum on 2.13 %, and with hyperbolic tangents on 2.15 %.
 
