@@ -74,9 +74,8 @@ class Tokenizer:
             trainer = trainers.BpeTrainer(initial_alphabet=before.ByteLevel.alphabet(), **options)
         else:
             raise UsageError(f"Tokenizer: wanted a kind among word, pair, character and byte, got {kind!r}.")
-        if (
-            kind == "word"
-        ):  # a text may say itself that it lacks a word, and the library would count that as another symbol
+        if kind == "word":
+            # a text may say itself that it lacks a word, and the library would count that as another symbol
             texts = (" ".join(word for word in text.split() if word != UNKNOWN) for text in texts)
         made.train_from_iterator(texts, trainer)
         if made.get_vocab_size() < 2:
