@@ -214,9 +214,9 @@ def things(questions: Iterable[Question], answers: Iterable[str]) -> set[str]:
 
 def rename(
     x: Int64[Tensor, "N T"],
-    y: Int64[Tensor, N],
+    y: Int64[Tensor, " N"],
     chances: Tensor,
-    kept: Bool[Tensor, V],
+    kept: Bool[Tensor, " V"],
     spare: int,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:

@@ -32,11 +32,11 @@ FAR = -1e9
 class Told(NamedTuple):
     """The sentences of a batch of stories, one after the other; a story's question is its last."""
 
-    words: Int64[Tensor, W]  # symbols
-    sentence: Int64[Tensor, W]  # which one a word is of
-    place: Float[Tensor, W]  # of the word in it, from 1/J for the first of J words to 1 for the last
-    story: Int64[Tensor, S]  # which one a sentence is of
-    age: Int64[Tensor, S]  # 0 for the last one told; −1 for the question
+    words: Int64[Tensor, " W"]  # symbols
+    sentence: Int64[Tensor, " W"]  # which one a word is of
+    place: Float[Tensor, " W"]  # of the word in it, from 1/J for the first of J words to 1 for the last
+    story: Int64[Tensor, " S"]  # which one a sentence is of
+    age: Int64[Tensor, " S"]  # 0 for the last one told; −1 for the question
 
 
 class Memory(NamedTuple):
@@ -46,7 +46,7 @@ class Memory(NamedTuple):
     keys: list[Tensor]  # (R, M, D) for each hop
     values: list[Tensor]
     own: Bool[Tensor, "N M"]  # whether a place is of the question's story
-    age: Int64[Tensor, M]  # of its sentence as told; −1 where there is none
+    age: Int64[Tensor, " M"]  # of its sentence as told; −1 where there is none
 
 
 class MemoryHops(nn.Module):

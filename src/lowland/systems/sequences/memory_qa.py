@@ -266,12 +266,12 @@ def choose(memory: MemoryHops, part: Mapping[str, Tensor], told: bool = False) -
 
 
 @torch.no_grad()
-def errors(energy: Any, part: Mapping[str, Tensor]) -> Float[Tensor, T]:
+def errors(energy: Any, part: Mapping[str, Tensor]) -> Float[Tensor, " T"]:
     """Share of wrong answers in each task, in per cent."""
     return _errors(energy.table("y", x=part["x"]), part)
 
 
-def _errors(table: Float[Tensor, "N V"], part: Mapping[str, Tensor]) -> Float[Tensor, T]:
+def _errors(table: Float[Tensor, "N V"], part: Mapping[str, Tensor]) -> Float[Tensor, " T"]:
     wrong = (table.argmin(-1) != part["y"]).double()
     return torch.stack([100 * wrong[part["task"] == task].mean() for task in part["task"].unique()])
 
