@@ -91,7 +91,7 @@ class Config:
     """Words more frequent than this are thinned out."""
     negatives: int = 5
     """ν: draws of noise for each pair."""
-    epochs: int = 4
+    epochs: int = 6
     """Times through the pairs."""
     batch_size: int = 4096
     """Pairs in a batch."""
@@ -101,7 +101,7 @@ class Config:
     """Words before that the language model sees."""
     hidden: int = 128
     """Its width."""
-    text_epochs: int = 6
+    text_epochs: int = 5
     """Times through the text for it."""
     text_rate: float = 3e-3
     """Its step size."""
@@ -432,9 +432,8 @@ def figures(model: Any, config: Config, data: Data) -> list[Any]:
     plane = _plane(normalize(energy.vectors(data.extra["written"][chosen]), dim=1).cpu())
     figure, axes = panels(1, 1, width=9, height=7)
     axis = axes[0, 0]
-    axis.set(
-        xlim=(plane[:, 0].min(), plane[:, 0].max()), ylim=(plane[:, 1].min(), plane[:, 1].max()), xticks=[], yticks=[]
-    )
+    (left, low), (right, high) = plane.amin(0).tolist(), plane.amax(0).tolist()
+    axis.set(xlim=(left, right), ylim=(low, high), xticks=[], yticks=[])
     for (across, up), k in zip(plane.tolist(), chosen.tolist(), strict=True):
         axis.text(across, up, words[k], fontsize=7, ha="center", va="center")
     return [
