@@ -21,6 +21,7 @@ from .sparse_encoder import ConvolutionalLISTA, ConvolutionalSparseEncoder, Gain
 from .time_delay import TimeDelayNet
 from .transformer import Transformer
 from .waves import Waves
+from .what_where import WhatWhereNet
 from .window import Window
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "TrainableSubsampling",
     "Transformer",
     "Waves",
+    "WhatWhereNet",
     "Window",
     "digit_bitmaps",
     "mlp",
