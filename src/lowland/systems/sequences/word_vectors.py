@@ -91,7 +91,7 @@ class Config:
     """Words more frequent than this are thinned out."""
     negatives: int = 5
     """ν: draws of noise for each pair."""
-    epochs: int = 6
+    epochs: int = 4
     """Times through the pairs."""
     batch_size: int = 4096
     """Pairs in a batch."""
@@ -101,7 +101,7 @@ class Config:
     """Words before that the language model sees."""
     hidden: int = 128
     """Its width."""
-    text_epochs: int = 5
+    text_epochs: int = 4
     """Times through the text for it."""
     text_rate: float = 3e-3
     """Its step size."""
@@ -109,7 +109,7 @@ class Config:
     """Longest grams that Kneser–Ney counts."""
     topics: int = 20
     """Domains that questions are sorted into; 0 for no questions."""
-    topic_epochs: int = 8
+    topic_epochs: int = 5
     """Times through the questions."""
 
 
