@@ -116,7 +116,7 @@ class ConvolutionalSparseEncoder(nn.Module):
         self.curvature.fill_(curvature)
 
     def forward(self, y: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K h w"]:
-        return self.unit(self.convolution(y)) / self.curvature
+        return self.unit(self.convolution(y)).to(y) / self.curvature  # a search goes on from here, at y's precision
 
 
 class ConvolutionalLISTA(nn.Module):
@@ -158,7 +158,7 @@ class ConvolutionalLISTA(nn.Module):
         for _ in range(self.layers):
             left = pad(y - conv2d(z, self.D), [self.margin] * 4)
             z = self._shrink(z + conv2d(left, self.A) / self.curvature, threshold)
-        return z
+        return z.to(y)
 
     @staticmethod
     def _shrink(s: Tensor, threshold: Tensor) -> Tensor:
