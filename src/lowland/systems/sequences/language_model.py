@@ -17,7 +17,8 @@ Differences: 1. One layer, tied symbols, Adam: what a core learns in minutes. 2.
     with so few passes it never stalls. 3. Dynamic evaluation is plain gradient descent, its rate chosen on the beginning of the validation
     text. 4. Tiny Shakespeare: the usual nine tenths to learn from, of which the last twentieth is held out for validation; the last
     tenth, called validation elsewhere, is looked at once. Every character but the first hundred has at least half a piece before it.
-Expect: see the ledger.
+Expect: test perplexity 107.6 (validation 114.5), seed 0, where Kneser–Ney counts have 141.1, both together 96.5, and dynamic evaluation
+    105.8; half an hour of a core that was shared by two and more.
 Known failure: what it writes is right word by word, and wanders from subject to subject after a dozen of them.
 
 Your own text: ``lowland train language_model --data my.txt`` (words), or with ``--preset shakespeare --data my.txt`` (characters); a tenth
@@ -301,7 +302,6 @@ def _tokenizer(energy: Autoregressive) -> Tokenizer:
 
 def figures(model: Any, config: Config, data: Data) -> list[Any]:
     from ...report import Picture, bars, table
-    from ...report import lines as drawn
 
     energy, onward = model["language"], model["onward"]
     tokenizer, text = _tokenizer(onward), data.test["text"][: 400 * config.length].cpu()
@@ -322,16 +322,29 @@ def figures(model: Any, config: Config, data: Data) -> list[Any]:
         above = least
         if bool(among.any()):
             gaps[name] = float((grams - net)[among].mean())
-    shown = tokenizer.decode(text[:40, None])
     return [
-        Picture("Word by word", "Cost of each symbol of the test text, the net beside Kneser–Ney counts: " + " ".join(shown),
-                drawn(torch.arange(len(shown)), {"net": net[: len(shown)], "Kneser–Ney": grams[: len(shown)]}, xlabel="symbol",
-                      ylabel="−log p (nats)", width=9)),
+        Picture("Word by word", "What each symbol of the beginning of the test text cost: the net, and Kneser–Ney counts of the same text.",
+                _side_by_side(tokenizer.decode(text[:30, None]), {"net": net, "Kneser–Ney": grams})),
         Picture("How it goes on", f"Draws after “{begin}”, the beginning of the test text: β, and the share of the chances that the "
                 "symbols together have that may be drawn.", table(rows, ["β", "share", "what it wrote"])),
         Picture("Where it knows more", "Nats a symbol that the net saves over Kneser–Ney counts, by how often the symbol occurs in what "
                 "they learnt from.", bars(gaps, label="saved", unit="nats")),
     ]  # fmt: skip
+
+
+def _side_by_side(symbols: list[str], costs: dict[str, Float[Tensor, " L"]]) -> Any:
+    """Costs of the first symbols, which stand below."""
+    from ...report import panels
+
+    figure, axes = panels(1, 1, width=10, height=3.6)
+    axis, places = axes[0, 0], list(range(len(symbols)))
+    for name, each in costs.items():
+        axis.plot(places, each[: len(symbols)].tolist(), marker="o", markersize=3, label=name)
+    written = {" ": "␣", "\n": "↵"}
+    axis.set_xticks(places, [written.get(symbol, symbol) for symbol in symbols], rotation=60, ha="right", fontsize=8)
+    axis.set_ylabel("−log p (nats)")
+    axis.legend()
+    return figure
 
 
 register(
