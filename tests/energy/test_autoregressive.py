@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from lowland.energy import Autoregressive, Bigram, stepwise
+from lowland.energy import Autoregressive, Bigram, mixed, stepwise
 from lowland.errors import SpaceError, StructureError
 from lowland.objectives import EnergyLoss
 from lowland.spaces import Real, Sequence
@@ -103,3 +103,9 @@ def test_what_sees_whole_sequences_only_is_refused(energy):
 def test_another_vocabulary_is_refused():
     with pytest.raises(SpaceError, match="knows 3 symbols, y has 5"):
         Autoregressive(Bigram(3), Sequence(5, 4))
+
+
+def test_probabilities_that_are_mixed_still_add_up_to_one():
+    one, other = (torch.randn(5, generator=torch.Generator().manual_seed(seed)).log_softmax(0).neg() for seed in (0, 1))
+    found = mixed(one, other, 0.3)
+    torch.testing.assert_close(found.neg().exp(), 0.3 * one.neg().exp() + 0.7 * other.neg().exp())
