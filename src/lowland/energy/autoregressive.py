@@ -175,7 +175,7 @@ class Autoregressive(Energy):
     def extend(self, symbol: Int64[Tensor, "N W"], memory: Any) -> tuple[Float[Tensor, "N W V1"], Any]:
         """−log p of every symbol, and of the end, after one more; and the memory with it."""
         logits, memory = self.network.extend(symbol, memory, None)
-        return -_wide(logits).log_softmax(-1), memory
+        return _costs(logits), memory
 
     def attention(self, memory: Any) -> Tensor | None:
         """See `NextSymbol.attention`."""
@@ -228,7 +228,7 @@ class Continued(Energy):
     def extend(self, symbol: Tensor, memory: Any) -> tuple[Tensor, Any]:
         """See `Autoregressive.extend`."""
         logits, memory = self.energy.network.extend(symbol, memory, self.context)
-        return -_wide(logits).log_softmax(-1), memory
+        return _costs(logits), memory
 
     def attention(self, memory: Any) -> Tensor | None:
         """See `NextSymbol.attention`."""
@@ -286,6 +286,12 @@ def stepwise(energy: Energy) -> Any:
 def mixed(first: Float[Tensor, "*N"], second: Float[Tensor, "*N"], share: float) -> Float[Tensor, "*N"]:
     """Costs of symbols, −log p, where two models' probabilities are mixed and the first has this share."""
     return -torch.logaddexp(math.log(share) - first, math.log1p(-share) - second)
+
+
+def _costs(logits: Tensor) -> Tensor:
+    """−log softmax, in the memory of the logarithm where no slope is asked for: vocabularies are large."""
+    log = _wide(logits).log_softmax(-1)
+    return -log if log.requires_grad else log.neg_()
 
 
 def _wide(logits: Tensor) -> Tensor:

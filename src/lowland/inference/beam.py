@@ -111,10 +111,13 @@ class Beam(Solver):
         costs, memory = steps.extend(state.symbol, state.memory)
         costs = self._allowed(costs, at, end)
         covered = self._seen(steps.attention(memory), state.covered)
-        totals = state.energies[..., None] + costs
-        going = torch.nn.functional.pad(totals[..., :end].flatten(1), (0, self.width), value=torch.inf)
-        energies, place = going.topk(self.width, largest=False)
-        ends = totals[..., end]
+        few = min(self.width, end)  # of each beginning no more than that many can be among the best
+        costs_on, symbols = costs[..., :end].topk(few, largest=False)
+        on = torch.nn.functional.pad(
+            (state.energies[..., None] + costs_on).flatten(1), (0, self.width), value=torch.inf
+        )
+        energies, place = on.topk(self.width, largest=False)
+        ends = state.energies + costs[..., end]
         if at < space.length:  # an end that is not among the best ways on would be taken for being short alone
             last = torch.cat([energies, ends], 1).kthvalue(self.width, 1, keepdim=True).values
             ends = ends.masked_fill(ends > last, torch.inf)
@@ -126,8 +129,8 @@ class Beam(Solver):
         if at == space.length:
             energies, beginnings, symbol = torch.full_like(state.energies, torch.inf), state.beginnings, state.symbol
         else:
-            place = place.clamp_max(self.width * end - 1)  # where there are fewer ways on than places
-            parent, symbol = place // end, place % end
+            place = place.clamp_max(self.width * few - 1)  # where there are fewer ways on than places
+            parent, symbol = place // few, symbols.flatten(1).gather(1, place)
             beginnings = rows(state.beginnings, parent)
             beginnings[..., at] = symbol.masked_fill(energies.isinf(), NOTHING)
             memory = tree_map(lambda part: rows(part, parent) if isinstance(part, Tensor) else part, memory)
