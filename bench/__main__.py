@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parent
 RESULTS, PAGE = FOLDER / "results.json", FOLDER.parent / "docs" / "bench.md"
 PEERS = (
     *("scikit-learn", "faiss-cpu", "spams-bin", "torchebm", "ebmkit", "lightning"),
-    *("torch-struct", "hmmlearn", "pomegranate", "dynamax", "jax", "torch-world", "torchrl"),
+    *("torch-struct", "hmmlearn", "pomegranate", "dynamax", "jax", "torch-world", "torchrl", "transformers"),
 )
 COLUMNS = ("what", "ours", "peer", "times", "target", "met", "value")
 
