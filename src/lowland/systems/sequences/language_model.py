@@ -358,7 +358,7 @@ register(
             "smoke": {"data": "numbers", "dim": 32, "length": 10, "epochs": 3, "order": 3},
             "shakespeare": {
                 "data": "tinyshakespeare", "symbols": "character", "vocabulary": 65, "net": "transformer", "dim": 128, "layers": 4,
-                "dropped": 0.0, "streams": 16, "length": 256, "epochs": 3, "rate": 2e-3, "clip": 1.0,
+                "dropped": 0.0, "streams": 12, "length": 128, "epochs": 3, "rate": 2e-3, "clip": 1.0,
             },
         },
         build=build,
