@@ -48,9 +48,12 @@ from .text import read_lines, read_parallel, streams
 from .tokenizer import Tokenizer
 from .transforms import deskew, random_affine, random_elastic
 from .utterances import Clips, Utterances
+from .word_alignment import align, fertilities
 from .word_pairs import inflections, neighbours, synonyms
 
 __all__ = [
+    "align",
+    "fertilities",
     "Lexicon",
     "Questions",
     "questions_in",

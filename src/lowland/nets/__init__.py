@@ -13,6 +13,7 @@ from .lista import LISTA, LCoD
 from .memory_hops import MemoryHops
 from .mlp import mlp
 from .onward import Onward
+from .parallel_transformer import ParallelTransformer
 from .policy import Policy
 from .recurrent import Recurrent
 from .segment_recogniser import SegmentRecogniser
@@ -51,6 +52,7 @@ __all__ = [
     "MemoryHops",
     "ModernLeNet",
     "Onward",
+    "ParallelTransformer",
     "PartialConvolution",
     "Policy",
     "ScaledTanh",
