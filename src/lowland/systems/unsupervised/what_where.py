@@ -6,7 +6,7 @@
 
 m_l is what layer l is told on the way up, x̂ and m̂_l what the way back makes of it; the switches of the pooling go from one to the other.
 Five smaller energies are trained beside it, each without one part: the label minimised out, the terms between, the switches, the way
-back, all images without labels.
+back (and with it what keeps F from falling for ever: the odds are not normalised), all images without labels.
 
 Training: lower E where the label is known, and where it is not first F_1, as in the paper, then F: the same energy, the label summed out
     or minimised out. Both pull on the same convolutions. Adam, whose rate falls to zero over the last half of each stage.
@@ -15,10 +15,14 @@ No collapse: layers could shrink to make the terms between them small, but each 
     labels forbid it, and the first stage has made most guesses right before F believes them.
 Sources: Zhao, Mathieu, Goroshin & LeCun, Stacked What-Where Auto-encoders, ICLR workshop 2016 (arXiv:1506.02351), section 4.2; Lee,
     Pseudo-Label, ICML workshop 2013, for minimising labels out.
-Differences: 1. The second stage, without which this net, whose layers are normalised as the paper's are not, learns hardly more from images
-    without labels than from a hundred labels. 2. Minutes of training. 3. Convolutions in bfloat16, averaged weights.
-Expect: TODO
-Known failure: TODO
+Differences: 1. The second stage, without which this net, whose layers are normalised as the paper's are not, learns nothing from images
+    without labels that it would not from a hundred labels. 2. Minutes of training. 3. Convolutions in bfloat16, averaged weights.
+Expect: 5.59 % wrong with 100 labels, seed 0; 7.8 % where labels are summed out to the end, 5.9 % without the switches, 7.0 % from the
+    labels alone. Told where, the way back misses 4 % of the variance of unseen digits, not told 23 %. Fifteen minutes of a third of a core.
+Known failure: what lowers the error is the label minimised out, not the image. Without the terms between, the way back died (all black)
+    and 5.0 % were wrong, the fewest; −log p(y | x) alone, trained once beside the recorded run in the same way, had 6.3 %. One seed can't
+    tell these apart: other labels moved the summed-out energy from 10.6 to 8.7 % on validation images. And F of the odds themselves, which
+    nothing normalises, falls without bound: 90 % wrong.
 
 Your own images: ``lowland train what_where --images FOLDER --labels 50``, with a sub-folder of images for each class; ink is dark.
 """
@@ -219,7 +223,7 @@ def figures(model: Any, config: Config, data: Data) -> list[Any]:
     }
     names = {
         "supervised": "labels alone",
-        "no_image": "no way back",
+        "no_image": "not normalised",
         "summed": "label summed out",
         "what": "no switches",
         "image_only": "no terms between",
@@ -274,8 +278,8 @@ register(
             Metric("summed_error", "lower", unit="%", about="The label of an image without one summed out to the end, as in the paper."),
             Metric("image_only_error", "lower", unit="%", about="Without the terms between."),
             Metric("what_error", "lower", unit="%", about="Without the switches."),
-            Metric("no_image_error", "lower", unit="%", about="−log p(y | x) alone: no way back, but images without labels have their F."),
-            Metric("supervised_error", "lower", unit="%", about="The same without images without labels."),
+            Metric("no_image_error", "lower", unit="%", about="−log odds, which nothing normalises, no way back: F falls without bound."),
+            Metric("supervised_error", "lower", unit="%", about="The same from the labelled images only."),
             Metric("what_where_image_error", "lower", unit="%", about="‖x − x̂‖² over ‖x − mean x‖² on the test split."),
             Metric("what_image_error", "lower", unit="%", about="The same without the switches."),
         ),
