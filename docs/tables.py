@@ -9,11 +9,18 @@ from lowland.systems.unsupervised.strategies import STRATEGY
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS.parent / "results"
+#: The presets of `translate` from German to English, and what they are called.
+TRANSLATORS = {
+    "encoder_decoder": "encoder–decoder",
+    "attention": "with attention",
+    "convolutional": "gated convolutions",
+    "cpu": "Transformer",
+}
 
 
-def metrics(system: str) -> dict[str, float]:
+def metrics(system: str, preset: str = "cpu") -> dict[str, float]:
     """What the ledger holds of a system: metric to value."""
-    entry = json.loads((RESULTS / system / "cpu.json").read_text(encoding="utf-8"))
+    entry = json.loads((RESULTS / system / f"{preset}.json").read_text(encoding="utf-8"))
     return {metric["name"]: metric["value"] for metric in entry["metrics"]}
 
 
@@ -34,8 +41,23 @@ def strategies() -> str:
     return "\n".join(lines)
 
 
+def translations() -> str:
+    """A row for each net that translates."""
+    lines = [
+        "| net | BLEU | short | medium | long | words spelt alike that are looked at | cost of a symbol |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for preset, net in TRANSLATORS.items():
+        if (RESULTS / "translate" / f"{preset}.json").exists():
+            found = metrics("translate", preset)
+            looked = f"{found['alignment']:.0f} %" if found["alignment"] else ""
+            thirds = " | ".join(f"{found[f'bleu_{length}']:.1f}" for length in ("short", "medium", "long"))
+            lines.append(f"| {net} | {found['bleu']:.1f} | {thirds} | {looked} | {found['cost']:.2f} nats |")
+    return "\n".join(lines)
+
+
 #: What stands between ``<!-- table: NAME -->`` and ``<!-- end -->``.
-TABLES: dict[str, Callable[[], str]] = {"strategies": strategies}
+TABLES: dict[str, Callable[[], str]] = {"strategies": strategies, "translations": translations}
 
 
 def filled(page: str) -> str:
