@@ -14,7 +14,9 @@ No collapse: numbers of an embedding that don't vary over a batch, or repeat eac
 Sources: Sobal et al., Learning from Reward-Free Offline Data, arXiv 2502.14819 (2025), for the task and planning; Bardes, Ponce & LeCun,
     VICReg, ICLR 2022, for the regulariser; LeCun, A Path Towards Autonomous Machine Intelligence (2022), for the architecture.
 Differences: 1. The rooms are always the same ones. 2. Layers see all pixels, for convolutions. 3. No inverse-dynamics or smoothness terms.
-Expect: see the ledger.
+Expect: 89 % of 100 random tasks, seed 0: all in the same room, 79 % of those through the door, in 8.6 steps; a linear reading of
+    embeddings misses the dot by 0.7 pixels, and a forecast of 4 steps by 8 % of their deviation. Without the regulariser the deviation is
+    0.0006, and 8 % of tasks are solved. Some four minutes of one core.
 Known failure: distance of embeddings is not the way one has to go: where the door is far a plan of too few steps stays at the wall. And
     every step of a plan has to count: of 40 other tasks 95 % were solved so, and 22 % where its end alone counts, for such a plan may
     always come later.
@@ -251,8 +253,8 @@ def figures(model: Any, config: Config, data: Data) -> list[Any]:
         axis.set_yticks([])
     strip = torch.cat([frames[::3][:9], goal[None]])
     return [
-        Picture("Two rooms, one door", "How far each place seems from a goal, to embeddings that were kept from collapsing and to others; "
-                "and the ways that plans took.", figure),
+        Picture("Two rooms, one door", "How far each place seems from a goal, to embeddings that were kept from collapsing and to others, "
+                "each in its own scale; and the ways that plans took.", figure),
         Picture("From one room to the other", "Every third step of an episode; the last picture is the goal that was asked for.",
                 images(strip, columns=5)),
         Picture("Collapse", "Standard deviation of the numbers of an embedding over all places.",
