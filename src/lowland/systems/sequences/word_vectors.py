@@ -17,8 +17,12 @@ Differences: 1. A million words in place of billions. 2. No WordSim and no Googl
     vocabulary (company : companies), which favours vectors that see letters: the same vectors without parts are reported beside. 3. No AG
     News either: topics are domains of Freebase that SimpleQuestions ask about, the twenty most frequent, learnt from its validation part.
     4. Every twentieth word of the vocabulary below rank 1,000 is hidden from the skip-gram, to be asked for as an unseen one.
-Expect: see the ledger.
-Known failure: from a million words, names and rare words have neighbours that look like them and mean something else.
+Expect: synonyms lie nearer than 78.9 % of the words with parts, 70.9 % without, 72.3 % by PPMI–SVD; 52.1, 0.6 and 2.4 % of the analogies;
+    a neighbour of a hidden word is told from another's 52.9 times in 100; perplexity 141.4 by the window, 141.1 by counts, 115.2 by both;
+    topics 84.7 %, by words alone 84.6 % (seed 0).
+Known failure: without parts, vectors of a million words are worse than PPMI–SVD's. The letters of a hidden word say next to nothing of the
+    words it stands beside. The window alone is no better than counts after four passes: what it knows is what they don't, so that both
+    together are 26 below. Pairs of words tell a topic hardly better than words do.
 
 ``echo respelling | lowland infer RUN -`` gives the nearest words of a word a line, seen or not; ``lowland embed RUN FILE`` their vectors;
 ``lowland train word_vectors --data my.txt`` learns from your own text.
