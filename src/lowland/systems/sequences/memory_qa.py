@@ -172,7 +172,8 @@ def _read(place: str) -> tuple[dict[str, list[Any]], dict[str, list[Any]], dict[
     """Stories with their questions (``asked``), answers, facts and the number of the task: to learn from, and to judge by."""
     if place == "small-world":
         generator = torch.Generator().manual_seed(0)
-        return small_world(400, generator), small_world(100, generator), {}
+        sources = {"small-world": {"split": "all", "samples": 500, "sha256": {}}}
+        return small_world(400, generator), small_world(100, generator), sources
     if place == "babi":
         described = dataset("babi")
         parts = [described.load(split) for split in ("train", "test")]
@@ -351,7 +352,7 @@ def _looks(energy: Any, data: Data) -> Any:
         for axes, row, weights in zip(grid[0], chosen, seen, strict=False):
             told, question = data.extra["asked"][row]
             shown = weights[:, : len(told)].flip(1).T
-            axes.imshow(shown, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+            axes.imshow(shown.numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
             axes.set_yticks(range(len(told)), told)
             axes.set_xticks(range(shown.shape[1]), [f"hop {hop + 1}" for hop in range(shown.shape[1])])
             axes.set_title(f"{question} {data.labels[int(test['y'][row])]}")

@@ -404,7 +404,7 @@ def fertile(model: Any, x: Int64[Tensor, " S"]) -> Any:
     figure, grid = panels(1, 1, width=1.5 + 0.3 * len(read), height=2.6)
     with house_style():
         grid[0, 0].imshow(
-            heard.fertility[0, : len(read)].exp().T, cmap="Blues", vmin=0, vmax=1, aspect="auto", origin="lower"
+            heard.fertility[0, : len(read)].exp().T.numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto", origin="lower"
         )
         grid[0, 0].set_xticks(range(len(read)), read, rotation=60, ha="right")
         grid[0, 0].set_ylabel("fertility")
