@@ -316,7 +316,7 @@ def candidate(model: Any, x: Int64[Tensor, "N S"], draws: int) -> Int64[Tensor, 
     y, energies = model["student"].write(x, draws, torch.Generator().manual_seed(0))
     if draws == 1:
         return y[:, 0]
-    both = energies + torch.stack([model["teacher"](x=x, y=y[:, k]) for k in range(draws)], 1)
+    both = energies + model["teacher"].given(x=x).value(y.transpose(0, 1)).T
     return y[torch.arange(len(x)), both.argmin(1)]
 
 
