@@ -26,7 +26,7 @@ def run(arguments: list[str]) -> int:
     with data_folder(options.data or values.get("data")):
         data = placed(model.system.data(model.config), torch.device(options.device))
         measured = evaluate(model.system, model.config, model.module, data, values["seed"])
-    metrics = figures(model.system, measured)
+    metrics = figures(model.system, values["preset"], measured)
     print(
         json.dumps({"run": options.run, "metrics": metrics}, ensure_ascii=False)
         if options.json
