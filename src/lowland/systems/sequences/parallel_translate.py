@@ -15,8 +15,10 @@ No collapse: all probabilities add up to 1.
 Sources: Gu, Bradbury, Xiong, Li & Socher, ICLR 2018; Kim & Rush, EMNLP 2016, for distillation.
 Differences: 1. The aligner is a dictionary with a pull to the diagonal, our own. 2. No fine-tuning with reinforcement. 3. Candidates
     are weighed by the energies of both, not by the teacher's alone. 4. The teacher's answers to learn from are greedy.
-Expect: three quarters of the teacher's BLEU or more; the recorded figures are in the ledger.
-Known failure: what could be said in two ways is said in a mixture of both, and words are written twice side by side.
+Expect: seed 0, German to English: 33.2 BLEU at once, 83 % of the teacher's 39.9 with a beam of 5, 7 times as fast as the beam and 4 as the
+    greedy search (one sentence at a time, on a machine at work; 8 and 5 times when it was at rest); 34.6 BLEU for the best of ten.
+Known failure: what could be said in two ways is said in a mixture of both, and 6.0 % of the words repeat the one before (3.4 % in the best
+    of ten, 0.3 % by search). To draw and weigh ten takes longer than the beam.
 
 Your own text: ``lowland train parallel_translate --data my.de my.en``; after ``lowland train translate``, ``--teacher RUN`` takes what it
 has learnt. ``lowland infer RUN -`` translates standard input line by line, by the teacher's search; `translated` does so at once.
