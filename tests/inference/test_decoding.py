@@ -161,6 +161,8 @@ def test_symbols_that_there_are_none_of_are_refused(energy, x):
             infer(energy, "y", x=x, solver=solver)
     with pytest.raises(SpaceError, match="top_p"):
         Ancestral(top_p=0.0)
+    with pytest.raises(SpaceError, match="all 3 symbols are forbidden, which leaves nothing to write"):
+        infer(energy, "y", x=x, solver=Beam(forbidden=(2, 0, 1)))
 
 
 def test_coverage_needs_attention(energy, x):

@@ -88,6 +88,8 @@ class Beam(Solver):
                 f"got prefix {self.prefix} and forbidden {self.forbidden}."
             )
         count, length = value.shape[-2:]
+        if len(set(self.forbidden)) == space.vocabulary:
+            raise SpaceError(f"Beam: all {space.vocabulary} symbols are forbidden, which leaves nothing to write.")
         reference = energy.reference
         energies = torch.full(
             (count, self.width), torch.inf, device=value.device, dtype=None if reference is None else reference.dtype
