@@ -21,6 +21,7 @@ from .timing import interleaved
 DIM, HEADS, BLOCKS, HIDDEN = 256, 8, 3, 512
 SYMBOLS, LONGEST = 8000, 64
 BATCH, STEPS, REPEATS = 100, 290, 2
+LONG = {"repeats": 1, "calls": 1}  # of what takes a minute
 #: Beam's width → how many times more sentences a second than the peer.
 TARGETS = {1: 1.5, 5: 1.5}
 Speed = Callable[[], Any]
@@ -52,7 +53,7 @@ def _decoding(energy: Any, batches: tuple[Tensor, ...], vocabulary: int, source:
         if peer is not None:
             contenders["hf"] = lambda width=width: peer(batches, width)
         with torch.inference_mode():
-            times, found = interleaved(contenders, REPEATS)
+            times, found = interleaved(contenders, **LONG)
         count = sum(map(len, batches))
         same = ""
         if "hf" in found:
@@ -178,7 +179,7 @@ def _cached(energy: Any, batches: tuple[Tensor, ...]) -> dict[str, Any]:
         return symbols[:, 1:]
 
     with torch.inference_mode():
-        times, found = interleaved({"cached": remembering, "uncached": reading_again}, 1)
+        times, found = interleaved({"cached": remembering, "uncached": reading_again}, **LONG)
     ratio = times["uncached"] / times["cached"]
     same = (found["cached"] == found["uncached"]).float().mean().item()
     return {

@@ -17,13 +17,15 @@ def seconds() -> float:
     return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
-def interleaved(contenders: Mapping[Any, Callable[[], Any]], repeats: int) -> tuple[dict[Any, float], dict[Any, Any]]:
+def interleaved(
+    contenders: Mapping[Any, Callable[[], Any]], repeats: int, calls: int = CALLS
+) -> tuple[dict[Any, float], dict[Any, Any]]:
     """Seconds of the best of several rounds, after one that warms up, and what each contender returned last."""
     times: dict[Any, float] = dict.fromkeys(contenders, float("inf"))
     results: dict[Any, Any] = {}
     for turn in range(repeats + 1):
         for name, contender in contenders.items():
-            for _ in range(CALLS if turn else 1):
+            for _ in range(calls if turn else 1):
                 began = seconds()
                 results[name] = contender()
                 if turn:
