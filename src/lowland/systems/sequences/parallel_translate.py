@@ -107,10 +107,22 @@ class Parallel(Energy):
     +∞ where y is not as long as z says.
     """
 
+    @classmethod
+    def example(cls) -> Parallel:
+        network = ParallelTransformer(5, 5, dim=8, heads=2, blocks=1, hidden=8, dropped=0.0, most=2)
+        return cls(network, Config(symbols=5, longest=4, most=2))
+
     def __init__(self, network: ParallelTransformer, config: Config) -> None:
         space = Symbols(config.symbols, config.longest)
         super().__init__(x=space, y=space, z=Symbols(config.most + 1, config.longest))
         self.network = network
+
+    def example_values(self, count: int, generator: torch.Generator) -> dict[str, Any]:
+        values = super().example_values(count, generator)
+        z = torch.randint(2, values["z"].shape, generator=generator)
+        z[:, 0] = 1
+        values["y"][torch.arange(values["y"].shape[1]) >= z.sum(1, keepdim=True)] = NOTHING
+        return {**values, "z": z}
 
     def energies(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         heard = self.network.read(x)
@@ -162,6 +174,10 @@ class Parallel(Energy):
 
 class Teacher(Autoregressive):
     """The teacher's energy, how both languages are spelt, and the weight for length that suits its search."""
+
+    @classmethod
+    def example(cls) -> Teacher:
+        return cls(Transformer(5, 5, dim=8, heads=2, blocks=1, hidden=8, dropped=0.0), Config(symbols=5, longest=4))
 
     def __init__(self, network: Transformer, config: Config) -> None:
         space = Symbols(config.symbols, config.longest)

@@ -101,6 +101,10 @@ class Config:
 class Translation(Autoregressive):
     """The energy, how both languages are spelt, and the α that suits the search."""
 
+    @classmethod
+    def example(cls) -> Translation:
+        return cls(Transformer(5, 5, dim=8, heads=2, blocks=1, hidden=8, dropped=0.0), Config(symbols=5, longest=4))
+
     def __init__(self, network: NextSymbol, config: Config) -> None:
         space = spaces.Sequence(config.symbols, config.longest)
         super().__init__(network, space, space)

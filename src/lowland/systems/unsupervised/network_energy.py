@@ -148,7 +148,7 @@ class NoisyImages(Energy):
     def energies(self, x: Tensor) -> Tensor:
         features = self.features(x)
         with torch.autocast(x.device.type, enabled=False):  # energies are large, and half precision has three digits
-            return 0.5 * x.square().sum((1, 2)) / self.sigma**2 - self.last(features.float()).squeeze(1)
+            return 0.5 * x.square().sum((1, 2)) / self.sigma**2 - self.last(features.to(self.last.weight)).squeeze(1)
 
     @torch.no_grad()
     def clean(self, x: Float[Tensor, "*B H W"]) -> Float[Tensor, "*B H W"]:
