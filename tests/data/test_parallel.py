@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lowland.data import KeptTokenizer, Tokenizer, bleu, parallel_text
+from lowland.data import KeptTokenizer, Tokenizer, bleu, parallel_text, spelt
 from lowland.data.parallel import said
 from lowland.errors import DataError, UsageError
 
@@ -86,3 +86,18 @@ def test_bleu_by_hand():
     assert bleu(["a b c d e"], ["a b c d f"]) == pytest.approx(100 * (4 / 5 * 3 / 4 * 2 / 3 * 1 / 2) ** 0.25)
     with pytest.raises(UsageError, match="as many translations as references, got 1 and 2"):
         bleu(["a"], ["a", "b"])
+
+
+def test_pairs_are_spelt_side_by_side_and_long_ones_left_out():
+    text = parallel_text(["numbers"], "de", "en")
+    found = spelt(text, "word", 100, longest=3)
+    source, target = found.tokenizers
+    for name, values in found.splits.items():
+        assert values["x"].shape == values["y"].shape == (len(found.texts[name][0]), 3)
+        for tokenizer, symbols, lines in zip((source, target), values.values(), found.texts[name], strict=True):
+            read = [pair for pair in zip(tokenizer.decode(symbols), lines, strict=True) if "<unk>" not in pair[0]]
+            assert len(read) > 0.9 * len(lines) and all(back == line for back, line in read)
+    short = [line for line, other in zip(*text.train, strict=True) if max(len(line.split()), len(other.split())) <= 3]
+    assert found.texts["train"][0] == short and 0 < len(short) < 800
+    with pytest.raises(DataError, match="no pair of at most 0 symbols to train on; give a larger --longest"):
+        spelt(text, "word", 100, longest=0)

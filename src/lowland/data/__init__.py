@@ -22,7 +22,7 @@ from .kept_tokenizer import KeptTokenizer
 from .labelled import Labelled, labelled_images
 from .lines import Lines, compose_lines, distort_lines, gather_lines, join_lines, similar_rows, splice_lines
 from .matched import frame_strokes, match_ink
-from .parallel import Parallel, parallel_text
+from .parallel import Parallel, parallel_text, spelt
 from .patches import Whitening, extract_patches, whiten_images
 from .photographs import Photographs, contrast_normalised, grey_photographs, whitened
 from .pieces import LONGEST_TEXT, LONGEST_WORD, text_pieces, word_pieces
@@ -68,6 +68,7 @@ __all__ = [
     "KeptTokenizer",
     "Parallel",
     "parallel_text",
+    "spelt",
     "bleu",
     "BLEU_SIGNATURE",
     "read_lines",

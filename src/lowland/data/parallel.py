@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
+from torch.nn.functional import pad
 
 from ..errors import DataError, UsageError
+from ..spaces import NOTHING
 from .registry import dataset
 from .text import read_parallel
+from .tokenizer import Tokenizer
 
 #: Pairs that a text of one's own needs at least, and how many of them are held out at most, for tuning and for judging each.
 LEAST, HELD_OUT = 20, 1000
@@ -81,6 +85,48 @@ def parallel_text(places: Sequence[str], source: str = "de", target: str = "en",
     raise UsageError(
         f"parallel_text: wanted multi30k, numbers, or two files whose lines translate each other, got {' '.join(places) or 'nothing'}."
     )
+
+
+class Spelt(NamedTuple):
+    """Parallel text as symbols.
+
+    Attributes:
+        splits: By split, ``x`` and ``y``: ``(N, longest)`` each, −1 after the end.
+        texts: By split, the sentences themselves, the source first.
+        tokenizers: How the source and the target are spelt.
+    """
+
+    splits: dict[str, dict[str, Tensor]]
+    texts: dict[str, Pairs]
+    tokenizers: tuple[Tokenizer, Tokenizer]
+
+
+def spelt(text: Parallel, kind: str, size: int, longest: int) -> Spelt:
+    """Sentences as symbols that are learnt, for each language by itself, on what there is to learn from; a symbol occurs twice at least.
+
+    Args:
+        text: The sentences.
+        kind: See `Tokenizer.learn`.
+        size: At most so many symbols in each language.
+        longest: Pairs of which a side has more symbols are left out.
+
+    Raises:
+        DataError: If that leaves no pair of a split.
+    """
+    source, target = (Tokenizer.learn(side, kind, size, 2) for side in text.train)
+    splits, texts = {}, {}
+    for name in ("train", "validation", "test"):
+        sides: Pairs = getattr(text, name)
+        values = dict(zip("xy", (source.encode(sides[0]), target.encode(sides[1])), strict=True))
+        fits = torch.stack([(value != NOTHING).sum(1) <= longest for value in values.values()]).all(0)
+        if not bool(fits.any()):
+            raise DataError(f"There is no pair of at most {longest} symbols to {name} on; give a larger --longest.")
+        splits[name] = {
+            variable: pad(value[fits], (0, longest - value.shape[1]), value=NOTHING)
+            for variable, value in values.items()
+        }
+        texts[name] = tuple([line for line, fit in zip(side, fits.tolist(), strict=True) if fit] for side in sides)
+    return Spelt(splits, texts, (source, target))
 
 
 def said(number: int, language: str) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .one_line import fit
     from .player import Player
     from .run import Run, Settings
+    from .schedules import cosine_decay, linear_decay
     from .trainer import Trainer
 
 __all__ = [
@@ -30,6 +31,8 @@ __all__ = [
     "record",
     "reproduce",
     "Comparison",
+    "cosine_decay",
+    "linear_decay",
 ]
 
 _HOMES = {
@@ -44,6 +47,8 @@ _HOMES = {
     "record": "ledger",
     "reproduce": "ledger",
     "Comparison": "ledger",
+    "cosine_decay": "schedules",
+    "linear_decay": "schedules",
 }
 
 

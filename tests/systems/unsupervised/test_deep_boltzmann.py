@@ -22,7 +22,6 @@ from lowland.systems.unsupervised.deep_boltzmann import (
     build,
     compose,
     embed,
-    falling,
     fill,
     means,
     read,
@@ -127,17 +126,6 @@ def test_what_is_known_of_an_image_stays_and_the_rest_is_drawn(model, x, generat
     rest = found[:, :, ~top]
     assert ((rest > 0) & (rest < 1)).all() and not (rest[:, 0] == rest[:, 1]).all()
     assert means(model["deep"], model["deep"].chains).shape == (5, SIDE, SIDE)
-
-
-def test_the_rate_falls_to_zero_in_a_straight_line():
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.4)
-    schedule = falling(optimizer, 4)
-    rates = []
-    for _ in range(5):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    assert rates == pytest.approx([0.4, 0.3, 0.2, 0.1, 0.0])
 
 
 def test_a_picture_is_read_with_its_greys(tmp_path):

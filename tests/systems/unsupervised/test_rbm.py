@@ -15,7 +15,6 @@ from lowland.systems.unsupervised.rbm import (
     binarised,
     build,
     embed,
-    falling,
     fantasies,
     fill,
     log_likelihood,
@@ -58,19 +57,6 @@ def test_pixels_that_see_nobody_are_as_likely_as_their_frequencies_say():
     wanted = torch.distributions.Bernoulli(mean).log_prob(x).sum((1, 2)).mean().item()
     assert _independent(Data({"x": x}, test={"x": x})) == pytest.approx(wanted, abs=1e-5)
     assert IndependentBits.of(x).draw(3).shape == (3, 1, 2)
-
-
-def test_the_rate_falls_to_zero_in_a_straight_line():
-    weight = torch.nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.SGD([weight], lr=0.4)
-    schedule = falling(optimizer, 4)
-    rates = []
-    for _ in range(4):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    assert rates == pytest.approx([0.4, 0.3, 0.2, 0.1])
-    assert optimizer.param_groups[0]["lr"] == 0
 
 
 def test_what_is_known_of_an_image_stays_and_the_rest_is_drawn(energy, generator):

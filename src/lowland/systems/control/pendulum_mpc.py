@@ -41,7 +41,7 @@ from ...nets import Dynamics, Policy
 from ...objectives import EnergyLoss, rank_correlation
 from ...spaces import Box, Real
 from ...system import Data, Metric, System, register
-from ...train import Player
+from ...train import Player, linear_decay
 
 ENVIRONMENTS = {"pendulum": "Pendulum-v1", "cart_pole": "lowland/CartPoleSwingUp-v0"}
 SPACES = {"pendulum": (Real(3), Box(-2, 2, 1)), "cart_pole": (Real(5), Box(-1, 1, 1))}
@@ -196,7 +196,9 @@ def _learn(energy: Rollout, episodes: Episodes, stage: str, config: Config, trai
     forecast, objective = Forecast(model), EnergyLoss()
     trainer.fit(
         stage,
-        Player("model", forecast, lambda batch: objective(forecast, batch), optimizer=_adam(config), schedule=falling),
+        Player(
+            "model", forecast, lambda batch: objective(forecast, batch), optimizer=_adam(config), schedule=linear_decay
+        ),
         {name: windows[name] for name in ("s", "a", "y")},
         steps=config.steps,
         batch_size=256,
@@ -219,7 +221,7 @@ def _drive(model: Any, episodes: Episodes, config: Config, trainer: Any) -> None
             policy,
             lambda batch: objective(policy, batch),
             optimizer=_adam(config),
-            schedule=falling,
+            schedule=linear_decay,
             clip=10.0,
         ),
         {"s": steps["s"]},
@@ -229,7 +231,7 @@ def _drive(model: Any, episodes: Episodes, config: Config, trainer: Any) -> None
     trainer.fit(
         "clone learns",
         Player("clone", clone, lambda batch: (clone.policy(batch["s"]) - batch["a"]).square().mean(), optimizer=_adam(config),
-               schedule=falling),
+               schedule=linear_decay),
         copied,
         steps=config.policy_steps,
         batch_size=128,
@@ -238,11 +240,6 @@ def _drive(model: Any, episodes: Episodes, config: Config, trainer: Any) -> None
 
 def _adam(config: Config) -> Callable[[Any], torch.optim.Optimizer]:
     return lambda parameters: torch.optim.Adam(parameters, lr=config.rate)
-
-
-def falling(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
-    """In a straight line to zero."""
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(1 - step / steps, 0.0))
 
 
 # --- judging ----------------------------------------------------------------------------------------------------------------

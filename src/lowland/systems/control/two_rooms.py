@@ -40,7 +40,7 @@ from ...nets import Dynamics, mlp
 from ...objectives import EnergyLoss, Objective, VarianceCovariance
 from ...spaces import Box, Real
 from ...system import Data, Metric, System, register
-from ...train import Player
+from ...train import Player, linear_decay
 
 ENVIRONMENT = "lowland/TwoRooms-v0"
 SIDE = 28
@@ -135,16 +135,11 @@ def _learn(
 
     trainer.fit(
         stage,
-        Player("pair", plan, loss, lambda parameters: torch.optim.Adam(parameters, lr=config.rate), falling),
+        Player("pair", plan, loss, lambda parameters: torch.optim.Adam(parameters, lr=config.rate), linear_decay),
         starts,
         steps=steps,
         batch_size=config.batch_size,
     )
-
-
-def falling(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
-    """In a straight line to zero."""
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(1 - step / steps, 0.0))
 
 
 def agent(plan: TowardsGoal, config: Config) -> RecedingHorizon:

@@ -41,7 +41,7 @@ from ...nets import CostForecast, Dynamics, LearntCost, Policy
 from ...objectives import EnergyLoss, auroc, rank_correlation
 from ...spaces import Box, Real
 from ...system import Data, Metric, System, register
-from ...train import Player
+from ...train import Player, linear_decay
 
 #: Every fifth episode is kept for judging.
 KEPT = 5
@@ -195,20 +195,15 @@ def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
         return torch.optim.Adam(parameters, lr=config.rate)
 
     trainer.once("units", units)
-    trainer.fit("model", Player("model", plan, loss, adam, falling), steps, steps=config.steps, batch_size=256)
+    trainer.fit("model", Player("model", plan, loss, adam, linear_decay), steps, steps=config.steps, batch_size=256)
     trainer.once("doubts", lambda: plan.calibrate(runs["s"], runs["a"]))
     trainer.fit(
         "policy",
-        Player("policy", policy, lambda batch: objective(policy, batch), adam, falling, clip=10.0),
+        Player("policy", policy, lambda batch: objective(policy, batch), adam, linear_decay, clip=10.0),
         {"s": steps["s"]},
         steps=config.policy_steps,
         batch_size=128,
     )
-
-
-def falling(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
-    """In a straight line to zero."""
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(1 - step / steps, 0.0))
 
 
 def agent(plan: Rollout, config: Config) -> RecedingHorizon:

@@ -58,7 +58,7 @@ from ...nets import MemoryHops
 from ...objectives import Loss, NegativeLogLikelihood
 from ...spaces import NOTHING, Categorical, Opaque
 from ...system import Data, Metric, System, register
-from ...train import Player
+from ...train import Player, linear_decay
 
 #: Error of each task in Sukhbaatar et al., table 1: 3 hops, PE LS RN, joint (%).
 PUBLISHED = (0.0, 11.4, 21.9, 13.4, 14.4, 2.8, 18.3, 9.3, 1.9, 6.5, 0.3, 0.1, 0.2, 6.9, 0.0, 2.7, 40.4, 9.4, 88.0, 0.0)
@@ -226,7 +226,7 @@ def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
                     memory,
                     lambda batch, memory=memory, name=name: loss(memory, batch, told=name == "told"),
                     optimizer=lambda parameters: torch.optim.SGD(parameters, lr=config.rate * config.batch_size),
-                    schedule=falling if stage == "falling" else None,
+                    schedule=linear_decay if stage == "falling" else None,
                     clip=40 / config.batch_size * memory.tries**0.5,
                 ),
                 data.train,
@@ -246,11 +246,6 @@ def loss(memory: MemoryHops, batch: Mapping[str, Tensor], told: bool = False) ->
     answers = Tabulated(-logits.flatten(0, 1), y=Categorical(memory.vocabulary))
     found = NegativeLogLikelihood()(answers, {"y": batch["y"].repeat(memory.tries)})
     return Loss(memory.tries * (found.value + pointing.mean()), {**found.parts, "facts": pointing.mean().detach()})
-
-
-def falling(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
-    """In a straight line to zero."""
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(1 - step / steps, 0.0))
 
 
 @torch.no_grad()

@@ -26,7 +26,6 @@ has learnt. ``lowland infer RUN -`` translates standard input line by line, by t
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +39,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
-from ...data import KeptTokenizer, Tokenizer, align, bleu, fertilities, parallel_text
+from ...data import KeptTokenizer, align, bleu, fertilities, parallel_text, spelt
 from ...energy import Autoregressive, Energy
 from ...errors import UsageError
 from ...inference import Beam, infer
@@ -49,7 +48,7 @@ from ...objectives import LabelSmoothing, Loss
 from ...spaces import NOTHING
 from ...spaces import Sequence as Symbols
 from ...system import Data, Metric, System, register
-from ...train import Player, load
+from ...train import Player, cosine_decay, load
 
 UNKNOWN = 0  # the symbol of what the vocabulary lacks: it may be read, and is never written
 CHUNK = 100  # sentences translated at once
@@ -195,25 +194,15 @@ def build(config: Config) -> nn.ModuleDict:
 
 
 def data(config: Config) -> Data:
-    found = parallel_text(config.data, config.source, config.target)
-    source, target = (Tokenizer.learn(texts, "pair", config.symbols, 2) for texts in found.train)
-    splits, texts = {}, {}
-    for name in ("train", "validation", "test"):
-        sides = getattr(found, name)
-        x, y = (tokenizer.encode(side) for tokenizer, side in zip((source, target), sides, strict=True))
-        fits = (lengths(x) <= config.longest) & (lengths(y) <= config.longest)
-        splits[name] = {part: _room(value[fits], config.longest) for part, value in (("x", x), ("y", y))}
-        texts[name] = tuple([text for text, fit in zip(side, fits.tolist(), strict=True) if fit] for side in sides)
-    return Data(**splits, sources=found.sources, extra={"texts": texts, "tokenizers": (source, target)})
+    text = parallel_text(config.data, config.source, config.target)
+    splits, texts, tokenizers = spelt(text, "pair", config.symbols, config.longest)
+    extra = {"texts": texts, "tokenizers": tokenizers}
+    return Data(splits["train"], splits["validation"], splits["test"], text.sources, extra=extra)
 
 
 def lengths(symbols: Int64[Tensor, "N T"]) -> Int64[Tensor, " N"]:
     """How many symbols each sequence has."""
     return (symbols != NOTHING).sum(1)
-
-
-def _room(symbols: Tensor, longest: int) -> Tensor:
-    return pad(symbols, (0, longest - symbols.shape[1]), value=NOTHING)
 
 
 # --- training -----------------------------------------------------------------------------------------------------------
@@ -243,21 +232,10 @@ def _player(config: Config, name: str, module: nn.Module, objective: Callable[[A
         module,
         objective,
         optimizer=partial(torch.optim.AdamW, lr=config.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
-        schedule=partial(_schedule, config.warm_up),
+        schedule=partial(cosine_decay, warm_up=config.warm_up),
         clip=1.0,
         average=config.average,
     )
-
-
-def _schedule(warm_up: float, optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
-    """Up in a line, down to 0 along a cosine."""
-    rising = max(1, round(warm_up * steps))
-
-    def rate(step: int) -> float:
-        left = (step - rising) / max(1, steps - rising)
-        return (step + 1) / (rising + 1) if step < rising else 0.5 * (1 + math.cos(math.pi * min(left, 1.0)))
-
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
 
 
 def keep(teacher: Teacher, data: Data) -> None:

@@ -26,7 +26,6 @@ Your own text: ``lowland train translate --data my.de my.en``; then ``lowland in
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -37,15 +36,14 @@ import torch
 from torch import Tensor
 
 from ... import spaces
-from ...data import KeptTokenizer, Tokenizer, bleu, parallel_text
+from ...data import KeptTokenizer, Tokenizer, bleu, parallel_text, spelt
 from ...energy import Autoregressive, NextSymbol, stepwise
-from ...errors import DataError
 from ...inference import Beam, infer
 from ...nets import GatedConvolution, Recurrent, Transformer
 from ...objectives import LabelSmoothing
 from ...spaces import NOTHING
 from ...system import Data, Metric, System, register
-from ...train import Player
+from ...train import Player, cosine_decay
 
 UNKNOWN = 0  # the symbol of what the vocabulary lacks: it may be read, and is never written
 CHUNK = 100  # sentences translated at once
@@ -128,29 +126,10 @@ def build(config: Config) -> Translation:
 
 
 def data(config: Config) -> Data:
-    found = parallel_text(config.data, config.source, config.target)
-    source, target = (Tokenizer.learn(texts, config.kind, config.symbols, 2) for texts in found.train)
-    splits, texts = {}, {}
-    for name in ("train", "validation", "test"):
-        sources, targets = getattr(found, name)
-        x, y = source.encode(sources), target.encode(targets)
-        fits = [max(pair) <= config.longest for pair in zip(_lengths(x), _lengths(y), strict=True)]
-        if not any(fits):
-            raise DataError(
-                f"translate: no pair of at most {config.longest} symbols to {name} on; give a larger --longest."
-            )
-        splits[name] = {"x": _room(x[fits], config.longest), "y": _room(y[fits], config.longest)}
-        texts[name] = tuple([text for text, fit in zip(side, fits, strict=True) if fit] for side in (sources, targets))
-    return Data(**splits, sources=found.sources, extra={"texts": texts, "tokenizers": (source, target)})
-
-
-def _lengths(symbols: Tensor) -> list[int]:
-    return (symbols != NOTHING).sum(1).tolist()
-
-
-def _room(symbols: Tensor, longest: int) -> Tensor:
-    """Cut or padded to one length."""
-    return torch.nn.functional.pad(symbols, (0, longest - symbols.shape[1]), value=NOTHING)
+    text = parallel_text(config.data, config.source, config.target)
+    splits, texts, tokenizers = spelt(text, config.kind, config.symbols, config.longest)
+    extra = {"texts": texts, "tokenizers": tokenizers}
+    return Data(splits["train"], splits["validation"], splits["test"], text.sources, extra=extra)
 
 
 def train(energy: Any, config: Config, data: Data, trainer: Any) -> None:
@@ -162,7 +141,7 @@ def train(energy: Any, config: Config, data: Data, trainer: Any) -> None:
             energy,
             partial(LabelSmoothing(config.smoothing), energy),
             optimizer=partial(torch.optim.AdamW, lr=config.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
-            schedule=partial(_schedule, config.warm_up),
+            schedule=partial(cosine_decay, warm_up=config.warm_up),
             clip=1.0,
             average=config.average,
         ),
@@ -191,17 +170,6 @@ def tune(energy: Translation, config: Config, data: Data) -> dict[str, float]:
         found[str(weight)] = bleu(translated(energy, config, x), references)
     energy.length_weight.fill_(float(max(found, key=found.__getitem__)))
     return found
-
-
-def _schedule(warm_up: float, optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
-    """Up in a line, down to 0 along a cosine."""
-    rising = max(1, round(warm_up * steps))
-
-    def rate(step: int) -> float:
-        left = (step - rising) / max(1, steps - rising)
-        return (step + 1) / (rising + 1) if step < rising else 0.5 * (1 + math.cos(math.pi * min(left, 1.0)))
-
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
 
 
 def cost(energy: Any, batch: Mapping[str, Tensor]) -> float:

@@ -40,7 +40,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized, register_parametrization
-from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
+from torch.optim.lr_scheduler import OneCycleLR
 
 from ...data import frame_ink, labelled_images, read_images
 from ...energy import DeepBoltzmann, Eliminated, Energy, IndependentBits, NetworkTable, Partial, RestrictedBoltzmann
@@ -54,7 +54,7 @@ from ...objectives import (
 )
 from ...spaces import Binary, Box
 from ...system import Data, Metric, System, register
-from ...train import Player
+from ...train import Player, linear_decay
 
 SIDE = 28
 
@@ -219,7 +219,7 @@ def _alone(name: str, energy: Energy, values: Tensor, shown: Any, rate: float, c
             energy,
             lambda batch: objective(energy, {"x": shown(batch["x"])}),
             optimizer=lambda parameters: torch.optim.SGD(parameters, lr=rate, weight_decay=2e-4),
-            schedule=falling,
+            schedule=linear_decay,
             average=config.average,
             memory={"chains": objective},
         ),
@@ -260,7 +260,7 @@ def _together(deep: DeepBoltzmann, config: Config, data: Data, trainer: Any) -> 
             deep,
             loss,
             optimizer=lambda parameters: torch.optim.SGD(parameters, lr=config.rate),
-            schedule=falling,
+            schedule=linear_decay,
             average=config.average,
             memory={"chains": objective},
         ),
@@ -274,11 +274,6 @@ def _together(deep: DeepBoltzmann, config: Config, data: Data, trainer: Any) -> 
     )
     chains: Any = deep.chains
     trainer.once("chains", lambda: chains.copy_(objective.start(ends, chains)))
-
-
-def falling(optimizer: torch.optim.Optimizer, steps: int) -> LambdaLR:
-    """In a straight line to zero."""
-    return LambdaLR(optimizer, lambda step: max(1 - step / steps, 0.0))
 
 
 def _tune(

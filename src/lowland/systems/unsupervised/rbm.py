@@ -44,7 +44,7 @@ from ...inference import Gibbs, LogPartition, annealed_importance_sampling, infe
 from ...objectives import ContrastiveDivergence, PersistentContrastiveDivergence
 from ...spaces import Binary
 from ...system import Data, Metric, System, register
-from ...train import Player
+from ...train import Player, linear_decay
 
 SIDE = 28
 #: Steps of Gibbs sampling after which chains are drawn.
@@ -121,7 +121,7 @@ def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
                 energy,
                 lambda batch, energy=energy, objective=objective: objective(energy, batch),
                 optimizer=lambda parameters, rate=rate: torch.optim.SGD(parameters, lr=rate),
-                schedule=falling,
+                schedule=linear_decay,
                 average=config.average,
                 memory={"chains": objective},
             ),
@@ -133,11 +133,6 @@ def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
             validate=lambda energy=energy: _look(energy, data),
             validate_every=max(epochs // 5, 1),
         )
-
-
-def falling(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
-    """In a straight line to zero."""
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(1 - step / steps, 0.0))
 
 
 def _look(energy: EliminatedBits, data: Data) -> dict[str, float]:

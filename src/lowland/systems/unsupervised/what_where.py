@@ -45,7 +45,7 @@ from ...nets import WhatWhereNet
 from ...objectives import EnergyLoss, Loss, NegativeLogLikelihood, error_rate
 from ...spaces import Box
 from ...system import Data, Metric, System, register
-from ...train import Player
+from ...train import Player, linear_decay
 
 SIDE, CLASSES = 28, 10
 SPACE = Box(0.0, 1.0, SIDE, SIDE)
@@ -174,9 +174,7 @@ def _player(energy: NetworkTable, objective: Callable[[Any, Any], Loss], config:
         with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
             return objective(energy, batch)
 
-    def falling(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
-        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((1 - step / steps) / config.falling, 1.0))
-
+    falling = partial(linear_decay, part=config.falling)
     adam = partial(torch.optim.Adam, lr=config.rate, fused=True)
     return Player("energy", energy, loss, adam, falling, average=config.average)
 
