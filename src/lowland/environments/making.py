@@ -14,7 +14,7 @@ OWN = {
 }
 #: What to install for the environments of a package that is not there.
 EXTRAS = {
-    "highway": 'pip install "highway-env"',
+    "highway": 'pip install "lowland[control]"',
     "mujoco": 'pip install "gymnasium[mujoco]"',
     "box2d": 'pip install "gymnasium[box2d]"',
 }
