@@ -18,12 +18,12 @@ def seconds() -> float:
 
 
 def interleaved(
-    contenders: Mapping[Any, Callable[[], Any]], repeats: int, calls: int = CALLS
+    contenders: Mapping[Any, Callable[[], Any]], repeats: int, calls: int = CALLS, warm: bool = False
 ) -> tuple[dict[Any, float], dict[Any, Any]]:
-    """Seconds of the best of several rounds, after one that warms up, and what each contender returned last."""
+    """Seconds of the best of several rounds, after one that warms up unless they are warm, and what each contender returned last."""
     times: dict[Any, float] = dict.fromkeys(contenders, float("inf"))
     results: dict[Any, Any] = {}
-    for turn in range(repeats + 1):
+    for turn in range(int(warm), repeats + 1):
         for name, contender in contenders.items():
             for _ in range(calls if turn else 1):
                 began = seconds()

@@ -82,6 +82,13 @@ def test_an_ensemble_is_searched_as_one(energy, x):
     assert (found.value == y[energies.argmin(0)]).all()
 
 
+@pytest.mark.parametrize("steps", [1, 2, T + 1])
+def test_the_energy_that_a_search_counted_is_that_of_what_it_found(energy, x, steps):
+    for width in (1, 3):
+        found = infer(energy, "y", x=x, solver=Beam(width, length_weight=0.6), options={"steps": steps})
+        torch.testing.assert_close(found.energy, energy.given(x=x).value(found.value))
+
+
 def test_rows_never_influence_each_other(energy, x):
     many = infer(energy, "y", x=x, solver=Beam(width=3)).value
     alone = torch.cat([infer(energy, "y", x=row[None], solver=Beam(width=3)).value for row in x])

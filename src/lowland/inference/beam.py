@@ -34,7 +34,8 @@ class BeamState(NamedTuple):
     energies: Tensor  # (N, W), of the beginnings; +∞ for a place that is not taken
     symbol: Tensor  # (N, W), the last of each
     ended: Tensor  # (N, best, T)
-    scores: Tensor  # (N, best), of what has ended
+    paid: Tensor  # (N, best), energies of what has ended
+    scores: Tensor  # (N, best)
     covered: Tensor | None  # (N, W, S), attention so far
     memory: Any  # of the network: leads with (N, W)
     taken: int
@@ -102,6 +103,7 @@ class Beam(Solver):
             value.new_full((count, self.width), space.vocabulary),
             value.new_full((count, self.best, length), NOTHING),
             energies.new_full((count, self.best), torch.inf),
+            energies.new_full((count, self.best), torch.inf),
             None,
             stepwise(energy).begin(count, self.width),
             0,
@@ -128,15 +130,19 @@ class Beam(Solver):
             scores = scores - self.coverage_weight * covered.clamp(1e-6, 1.0).log().sum(-1)
         scores, kept = torch.cat([state.scores, scores], 1).topk(self.best, largest=False)
         ended = rows(torch.cat([state.ended, state.beginnings], 1), kept)
+        paid = torch.cat([state.paid, ends], 1).gather(1, kept)
         if at == space.length:
             energies, beginnings, symbol = torch.full_like(state.energies, torch.inf), state.beginnings, state.symbol
         else:
             place = place.clamp_max(self.width * few - 1)  # where there are fewer ways on than places
             parent, symbol = place // few, symbols.flatten(1).gather(1, place)
-            beginnings = rows(state.beginnings, parent)
+            if self.width == 1:
+                beginnings = state.beginnings.clone()
+            else:
+                beginnings = rows(state.beginnings, parent)
+                memory = tree_map(lambda part: rows(part, parent) if isinstance(part, Tensor) else part, memory)
+                covered = None if covered is None else rows(covered, parent)
             beginnings[..., at] = symbol.masked_fill(energies.isinf(), NOTHING)
-            memory = tree_map(lambda part: rows(part, parent) if isinstance(part, Tensor) else part, memory)
-            covered = None if covered is None else rows(covered, parent)
         best = torch.where(scores[..., None].isfinite(), ended, beginnings[:, : self.best])
         y = best[:, 0] if state.y.ndim == 2 else best.transpose(0, 1)
         # what goes on pays no less, and is divided by no more than at full length
@@ -144,7 +150,10 @@ class Beam(Solver):
         over = over | energies.isinf().all(1)
         lowest = torch.where(scores[:, 0].isfinite(), scores[:, 0], energies[:, 0])
         info = Info(lowest.expand(y.shape[:-1]), (~over).to(lowest.dtype).expand(y.shape[:-1]))
-        return BeamState(y, beginnings, energies, symbol, ended, scores, covered, memory, at + 1), info
+        return BeamState(y, beginnings, energies, symbol, ended, paid, scores, covered, memory, at + 1), info
+
+    def energies(self, state: BeamState) -> Tensor:
+        return state.paid[:, 0] if state.y.ndim == 2 else state.paid.T
 
     def _allowed(self, costs: Tensor, at: int, end: int) -> Tensor:
         """+∞ for what must not come now."""

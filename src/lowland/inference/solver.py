@@ -85,6 +85,10 @@ class Solver:
         """The next state, and what a person may want to know of this one."""
         raise NotImplementedError
 
+    def energies(self, state: Any) -> Tensor | None:
+        """The energy ``(*B)`` of the value in a state, if the state tells; +∞ for samples of which it doesn't, yet."""
+        return None
+
     def certificate(self, energy: Energy, value: Tensor) -> dict[str, Tensor]:
         """What is known about how far ``value`` is from the best: ``{"duality_gap": (*B)}`` where there is one.
 
@@ -183,16 +187,17 @@ def solve(
                     if bool(done.all()):
                         break
                     if rows is not None and taken < steps and 2 * int(done.sum()) >= len(done):
-                        state, energy = rows.drop(done, info.residual, state, energy)
+                        state, energy = rows.drop(done, info.residual, state, energy, solver.energies(state))
             if deadline is not None and time.monotonic() > deadline:
                 break
         residual = None if info is None else info.residual
+        value, energies = state[0], solver.energies(state)
         if rows is not None:
-            value, residual = rows.finish(state, residual)
-        else:
-            value = state[0]
+            value, residual, energies = rows.finish(state, residual, energies)
         found: dict[str, Any] = dict(solver.certificate(whole, value))
-        energies = found.pop("energy") if "energy" in found else whole.value(value)
+        energies = found.pop("energy", energies)
+        if energies is None or not bool(energies.isfinite().all()):
+            energies = whole.value(value)
     _check_finite(energies, solver, taken, None)
     if residual is not None:
         found["residual"] = residual
@@ -211,6 +216,7 @@ class _Rows:
         self.index = torch.arange(len(value), device=value.device)
         self.value = value.clone()
         self.residual: Tensor | None = None
+        self.energies: Tensor | None = None
         self.count = len(value)
 
     def whole(self, running: Tensor) -> Tensor:
@@ -220,23 +226,33 @@ class _Rows:
         full[self.index] = running
         return full
 
-    def drop(self, done: Tensor, residual: Tensor, state: Any, energy: Energy) -> tuple[Any, Energy]:
+    def drop(
+        self, done: Tensor, residual: Tensor, state: Any, energy: Energy, energies: Tensor | None
+    ) -> tuple[Any, Energy]:
         if self.residual is None:
-            self.residual = torch.full((self.count,), torch.inf, dtype=residual.dtype, device=residual.device)
+            self.residual = residual.new_full((self.count,), torch.inf)
+            self.energies = None if energies is None else energies.new_full((self.count,), torch.inf)
         stopped = self.index[done]
         self.value[stopped] = state[0][done]
         self.residual[stopped] = residual[done]
+        if self.energies is not None and energies is not None:
+            self.energies[stopped] = energies[done]
         kept = (~done).nonzero().squeeze(-1)
         self.index = self.index[kept]
         return tree_map(lambda part: part[kept] if isinstance(part, Tensor) else part, state), energy.select(kept)
 
-    def finish(self, state: Any, residual: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def finish(
+        self, state: Any, residual: Tensor | None, energies: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         if self.residual is None:
-            return state[0], residual
+            return state[0], residual, energies
         self.value[self.index] = state[0]
         if residual is not None and len(residual) == len(self.index):
             self.residual[self.index] = residual
-        return self.value, self.residual
+        if self.energies is None or energies is None:
+            return self.value, self.residual, None
+        self.energies[self.index] = energies
+        return self.value, self.residual, self.energies
 
 
 def _check_finite(energies: Tensor, solver: Solver, step: int, rows: _Rows | None) -> None:
