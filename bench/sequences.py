@@ -278,7 +278,7 @@ def _training(data: dict[str, Tensor], vocabulary: int, source: int) -> dict[str
 
 
 def _against_a_loop(name: str, peer: str, contenders: dict[str, Speed], symbols: int, note: str) -> dict[str, Any]:
-    times, _ = interleaved(contenders, repeats=3, calls=1)
+    times, _ = interleaved(contenders, repeats=3, calls=2)
     ratio = times["by hand"] / times["lowland"]
     return {
         "name": name,
@@ -300,7 +300,7 @@ def _language_model() -> dict[str, Any]:
     from lowland.spaces import Sequence
     from lowland.train import Player, Trainer
 
-    symbols, width, layers, length, streams, steps = 9_999, 200, 2, 35, 20, 20
+    symbols, width, layers, length, streams, steps = 9_999, 200, 2, 35, 20, 40
     stream = torch.randint(symbols, (steps * length + 1, streams))
     pieces = stream[1:].unflatten(0, (steps, length)).transpose(1, 2).flatten(0, 1)
     energy = Autoregressive(
