@@ -91,13 +91,13 @@ class Config:
     """Sentences remembered, the last ones."""
     noise: float = 0.1
     """Share of empty memories among them in training."""
-    tries: int = 3
+    tries: int = 10
     """Nets for `soft`, of which the one with the lowest energy of the training answers is chosen; one for each of the others."""
     spread: float = 0.15
     """Standard deviation of the weights at the start."""
     linear_epochs: int = 28
     """Passes over the data with places weighed by −E in place of its softmax: the linear start."""
-    epochs: int = 50
+    epochs: int = 60
     """Passes over the data after it, for `soft`."""
     named_epochs: int = 24
     """The same for `named`."""
