@@ -100,7 +100,7 @@ class System:
         read: ``read(paths, config) → {variable: tensor}`` for inputs that the general reader can't turn into ``observed``.
         lines: ``lines(energy, texts) → {variable: tensor}``: for a system that reads text, a sample for each line; ``lowland infer``
             then prints what `tell` says of each, and nothing else.
-        solver: ``solver(energy, config) → Solver``: how ``unknown`` is looked for; without it by what fits the energy.
+        solver: ``solver(module, config) → Solver``: how ``unknown`` is looked for; without it by what fits the energy.
         fill: ``fill(energy, config, known, count, generator) → (N, count, *event)``: the best value of ``observed`` given a
             `Partial` of it, other variables, or both; several different ones for ``count > 1``. Without it they are searched for.
         tell: ``tell(energy, values, solution) → one text a sample``; the default prints the label or the numbers.

@@ -25,7 +25,8 @@ class Amortised(Solver):
 
     Attributes:
         encoder: Called with what is known, by name; returns a guess ``(*B, *event)``.
-        refine: The solver that goes on from there; ``None`` trusts the guess (run it with ``steps=0``).
+        refine: The solver that goes on from there; ``None`` trusts the guess. How steep the energy is there is then the residual; of
+            symbols and labels, which have no slope, it is 0.
     """
 
     encoder: Callable[..., Tensor]
@@ -46,8 +47,19 @@ class Amortised(Solver):
     def step(self, energy: Energy, state: Any) -> tuple[Any, Info]:
         if self.refine:
             return self.refine.step(energy, state)
-        energies, slope = energy.value_and_gradient(state.z)
-        return state, Info(energies, energy.space.norm(slope))
+        if state.energy is None:
+            state = self._weighed(energy, state.z)
+        return state, Info(state.energy, state.residual)
+
+    def _weighed(self, energy: Energy, z: Tensor) -> _Guess:
+        if energy.space.kind != "float":
+            energies = energy.value(z)
+            return _Guess(z, energies, torch.zeros_like(energies))
+        energies, slope = energy.value_and_gradient(z)
+        return _Guess(z, energies, energy.space.norm(slope))
+
+    def energies(self, state: Any) -> Tensor | None:
+        return self.refine.energies(state) if self.refine else state.energy
 
     def certificate(self, energy: Energy, value: Tensor) -> dict[str, Tensor]:
         return self.refine.certificate(energy, value) if self.refine else {}
@@ -55,6 +67,8 @@ class Amortised(Solver):
 
 class _Guess(NamedTuple):
     z: Tensor
+    energy: Tensor | None = None  # of it, and its residual: not before the first step
+    residual: Tensor | None = None
 
 
 class Amortisation(NamedTuple):

@@ -53,7 +53,7 @@ class Model:
             raise UsageError(f"{self.system.name}: nothing is unknown by default; name the variable to infer.")
         options = {name: known.pop(name) for name in ("solver", "reduction", "init", "options") if name in known}
         if self.system.solver is not None and unknown == self.system.unknown:
-            options.setdefault("solver", self.system.solver(self.energy, self.config))
+            options.setdefault("solver", self.system.solver(self.module, self.config))
         return infer(self._left(self.energy, {unknown, *known}), unknown, **options, **known)
 
     def score(self, **values: Any) -> Tensor:

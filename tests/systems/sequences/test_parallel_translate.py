@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from lowland import infer
 from lowland.errors import UsageError
 from lowland.systems.sequences import parallel_translate as system
 from lowland.systems.sequences.parallel_translate import (
@@ -57,6 +58,12 @@ def test_of_several_the_one_of_lowest_energy_for_both_is_kept(model):
     both = energies + torch.stack([model["teacher"](x=X, y=y[:, k]) for k in range(5)], 1)
     assert torch.equal(candidate(model, X, 5), y[torch.arange(2), both.argmin(1)])
     assert torch.equal(candidate(model, X, 1), y[:, 0])
+
+
+def test_what_it_answers_is_written_at_once_and_weighed_by_the_teacher(model):
+    found = infer(model["teacher"], "y", x=X, solver=system.solver(model, SMALL))
+    assert torch.equal(found.value, candidate(model, X, 1)) and found.converged.all()
+    torch.testing.assert_close(found.energy, model["teacher"](x=X, y=found.value))
 
 
 def test_the_student_begins_by_reading_as_the_teacher(model):

@@ -293,7 +293,7 @@ def tell(energy: Autoregressive, values: Mapping[str, Tensor], solution: Any) ->
     return [text.replace(END, "/").replace("\n", " / ") for text in _tokenizer(energy).decode(solution.value)]
 
 
-def solver(energy: Autoregressive, config: Config) -> Ancestral:
+def solver(model: Any, config: Config) -> Ancestral:
     return Ancestral(top_p=0.95)
 
 

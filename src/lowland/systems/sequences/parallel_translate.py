@@ -21,7 +21,7 @@ Known failure: what could be said in two ways is said in a mixture of both, and 
     of ten, 0.3 % by search). To draw and weigh ten takes longer than the beam.
 
 Your own text: ``lowland train parallel_translate --data my.de my.en``; after ``lowland train translate``, ``--teacher RUN`` takes what it
-has learnt. ``lowland infer RUN -`` translates standard input line by line, by the teacher's search; `translated` does so at once.
+has learnt. ``lowland infer RUN -`` translates standard input line by line, at once.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from torch.nn.functional import cross_entropy, pad
 from ...data import KeptTokenizer, align, bleu, fertilities, parallel_text, spelt
 from ...energy import Autoregressive, Energy
 from ...errors import UsageError
-from ...inference import Beam, infer
+from ...inference import Amortised, Beam, infer
 from ...nets import ParallelTransformer, Transformer
 from ...objectives import LabelSmoothing, Loss
 from ...spaces import NOTHING
@@ -407,6 +407,11 @@ def fertile(model: Any, x: Int64[Tensor, " S"]) -> Any:
     return figure
 
 
+def solver(model: Any, config: Config) -> Amortised:
+    """The student's answer, for the teacher's energy."""
+    return Amortised(lambda x: candidate(model, x, 1))
+
+
 def lines(model: Any, texts: Sequence[str]) -> dict[str, Tensor]:
     return {"x": model.source.tokenizer.encode(texts, longest=model.sequence.length)}
 
@@ -435,6 +440,7 @@ register(
         figures=figures,
         main="teacher",
         lines=lines,
+        solver=solver,
         tell=tell,
         metrics=(
             Metric("student_bleu", "higher", about="Of the student's likeliest fertilities."),
