@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..energy import WorldModel, linear
@@ -121,47 +122,42 @@ class Dynamics(WorldModel):
         biases[0] = biases[0] - (first @ self.centre).unsqueeze(1)
         weights[0] = torch.cat([first, weights[0][..., known:]], -1)
         weights[-1], biases[-1] = self.scale[:, None] * weights[-1], biases[-1] * self.scale
-        if self.members > 1:
-            return partial(self._step, [weight.mT for weight in weights], biases)
-        return partial(self._step_of_one, [weight[0] for weight in weights], [bias[0, 0] for bias in biases])
+        return partial(self._step, weights, [bias.mT for bias in biases])
 
-    def _step_of_one(
-        self, weights: list[Tensor], biases: list[Tensor], s: Tensor, a: Tensor, z: Tensor | None
-    ) -> Tensor:
-        """One network for all versions: one product a layer, whatever leads."""
+    def _step(self, weights: list[Tensor], biases: list[Tensor], s: Tensor, a: Tensor, z: Tensor | None) -> Tensor:
+        """Units by samples: narrow layers, as the first and the last one are, then fill the lanes of the processor.
+
+        Each version by its own network, or all of them by one, whose samples they then are.
+        """
         versions, count, _ = s.shape
-        parts = [a] if z is None else [a, z]
-        if versions == 1:
-            now = s[0]
-        else:
-            now, parts = s.flatten(0, 1), [part.expand(versions, *part.shape).flatten(0, 1) for part in parts]
-        hidden, last, nonlinearity = torch.cat([now, *parts], -1), len(weights) - 1, self._nonlinearity()
+        parts = [s, *(part.expand(versions, *part.shape) for part in (a, z) if part is not None)]
+        if len(weights[0]) < versions:
+            parts = [part.flatten(0, 1).unsqueeze(0) for part in parts]
+        hidden, last, nonlinearity = torch.cat([part.mT for part in parts], 1), len(weights) - 1, self._nonlinearity()
         for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            large = weight.numel() * len(hidden) >= LARGE
-            hidden = linear(hidden, weight, bias) if large else F.linear(hidden, weight, bias)
+            hidden = _product(weight, hidden).add_(bias)
             if layer < last:
                 hidden = nonlinearity(hidden)
                 if self.dropout:
-                    hidden = self._thinned(hidden.unflatten(0, (versions, count)), layer).flatten(0, 1)
-        return torch.add(now, hidden).unflatten(0, (versions, count))
-
-    def _step(self, weights: list[Tensor], biases: list[Tensor], s: Tensor, a: Tensor, z: Tensor | None) -> Tensor:
-        """Each version by its own network."""
-        parts = [a] if z is None else [a, z]
-        hidden, last = torch.cat([s, *(part.expand(len(s), *part.shape) for part in parts)], -1), len(weights) - 1
-        for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            if weight[0].numel() * hidden.shape[1] >= LARGE:
-                each = zip(hidden, weight.mT, bias[:, 0], strict=True)
-                hidden = torch.stack([linear(*one) for one in each])
-            else:
-                hidden = torch.baddbmm(bias, hidden, weight)
-            if layer < last:
-                hidden = self.nonlinearity(hidden)
-        return s + hidden
+                    hidden = self._thinned(hidden.unflatten(2, (-1, count)), layer).flatten(2)
+        return (parts[0].mT + hidden).mT.reshape(s.shape)
 
     def _nonlinearity(self) -> Callable[[Tensor], Tensor]:
         """In place, where nobody will ask for what was there before."""
         return self.nonlinearity if torch.is_grad_enabled() else IN_PLACE.get(self.nonlinearity, self.nonlinearity)
 
     def _thinned(self, hidden: Tensor, layer: int) -> Tensor:
-        return F.dropout(hidden, self.dropout) if self.training else hidden * self.get_buffer(f"mask_{layer}")
+        """Units silent: ``(1, units, M, N)``."""
+        return (
+            F.dropout(hidden, self.dropout)
+            if self.training
+            else hidden * self.get_buffer(f"mask_{layer}").permute(2, 0, 1)
+        )
+
+
+def _product(weight: Float[Tensor, "M K D"], x: Float[Tensor, "M D N"]) -> Float[Tensor, "M K N"]:
+    """Of each member, by the faster library where it is large."""
+    if weight[0].numel() * x.shape[-1] < LARGE:
+        return torch.bmm(weight, x)
+    each = [linear(one, sample.mT) for one, sample in zip(weight, x, strict=True)]
+    return each[0].unsqueeze(0) if len(each) == 1 else torch.stack(each)
