@@ -31,8 +31,7 @@ class Compiled(Energy):
     def __init__(self, energy: Energy) -> None:
         super().__init__(**energy.spaces)
         self.energy = energy
-        self._compiled = _compiled_slope(energy)
-        self._value = _compiled_value(energy)
+        self._whole, self._known = (energy.energy, energy.observed) if isinstance(energy, Conditioned) else (energy, {})
 
     @classmethod
     def example(cls) -> Energy:
@@ -44,10 +43,21 @@ class Compiled(Energy):
         return self.energy.batch_shape
 
     def forward(self, **values: Any) -> Tensor:
-        return self.energy(**values) if torch.is_grad_enabled() else self._value(values)
+        return (
+            self.energy(**values)
+            if torch.is_grad_enabled()
+            else self._kept(_value, dynamic=False)({**self._known, **values})
+        )
 
     def value_and_gradient(self, value: Tensor, name: str | None = None, **rest: Any) -> tuple[Tensor, Tensor]:
-        return self._compiled(value)
+        return self._kept(_slope)(value, self.variable, self._known)
+
+    def _kept(self, make: Callable[[Energy], Callable[..., Any]], dynamic: bool | None = None) -> Callable[..., Any]:
+        """What is known goes in beside the value, so that an energy is compiled once and not for each thing that it is given."""
+        kept = self._whole.__dict__.setdefault("_compiled", {})
+        if make not in kept:
+            kept[make] = torch.compile(make(self._whole), options=_options(), dynamic=dynamic)
+        return kept[make]
 
     def prox(self, value: Tensor, step: float | Tensor) -> Tensor:
         return self.energy.prox(value, step)
@@ -67,39 +77,29 @@ class Compiled(Energy):
         return self.energy.select(rows)
 
 
-def _compiled_value(energy: Energy) -> Callable[[dict[str, Any]], Tensor]:
-    """What is known goes in beside the value, so that an energy is compiled once and not for each thing that it is given."""
-    whole, known = (energy.energy, energy.observed) if isinstance(energy, Conditioned) else (energy, {})
-    compiled = whole.__dict__.get("_compiled_value")
-    if compiled is None:
-
-        def value(values: dict[str, Any]) -> Tensor:
-            return whole(**values)
-
-        compiled = whole.__dict__["_compiled_value"] = torch.compile(value, options=_options(), dynamic=False)
-    return lambda values: compiled({**known, **values})
-
-
 def _options() -> dict[str, Any] | None:
     return {"post_grad_custom_post_pass": _to_onednn} if ONEDNN else None
 
 
-def _compiled_slope(energy: Energy) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    known = energy.__dict__.get("_compiled_slope")
-    if known is None:
+def _value(energy: Energy) -> Callable[[dict[str, Any]], Tensor]:
+    def value(values: dict[str, Any]) -> Tensor:
+        return energy(**values)
 
-        def total(value: Tensor) -> tuple[Tensor, Tensor]:
-            energies = energy.value(value)
-            return energies.sum(), energies
+    return value
 
-        slope = torch.func.grad(total, has_aux=True)
 
-        def value_and_gradient(value: Tensor) -> tuple[Tensor, Tensor]:
-            gradient, energies = slope(value)
-            return energies, gradient
+def _slope(energy: Energy) -> Callable[[Tensor, str, dict[str, Any]], tuple[Tensor, Tensor]]:
+    def total(value: Tensor, name: str, known: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        energies = energy(**known, **{name: value})
+        return energies.sum(), energies
 
-        known = energy.__dict__["_compiled_slope"] = torch.compile(value_and_gradient, options=_options())
-    return known
+    slope = torch.func.grad(total, has_aux=True)
+
+    def value_and_gradient(value: Tensor, name: str, known: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        gradient, energies = slope(value, name, known)
+        return energies, gradient
+
+    return value_and_gradient
 
 
 @cache
