@@ -46,6 +46,7 @@ from .strangers import gone_wrong, other_writing, shuffle_patches, strokes
 from .strings import StringRecipe, compose_strings
 from .text import read_lines, read_parallel, streams
 from .tokenizer import Tokenizer
+from .traffic import Traffic, read_traffic
 from .transforms import deskew, random_affine, random_elastic
 from .utterances import Clips, Utterances
 from .word_alignment import align, fertilities
@@ -101,6 +102,8 @@ __all__ = [
     "Episodes",
     "join",
     "read_episodes",
+    "Traffic",
+    "read_traffic",
     "stratified",
     "holdout",
     "read_images",

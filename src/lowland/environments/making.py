@@ -10,6 +10,7 @@ from ..errors import UsageError
 #: Environments of our own: name → module and class, and steps in an episode.
 OWN = {
     "lowland/CartPoleSwingUp-v0": ("lowland.environments.cart_pole:CartPoleSwingUp", 100),
+    "lowland/TrafficReplay-v0": ("lowland.environments.traffic_replay:TrafficReplay", 1000),
     "lowland/TwoRooms-v0": ("lowland.environments.two_rooms:TwoRooms", 50),
 }
 #: What to install for the environments of a package that is not there.

@@ -5,6 +5,7 @@ from .dynamics import Dynamics
 from .filter_bank import FilterBank
 from .gated_convolution import GatedConvolution
 from .glyph import GlyphNet
+from .intelligent_driver import IntelligentDriver
 from .kneser_ney import KneserNey
 from .ladder import LadderNet
 from .learnt_cost import CostForecast, LearntCost
@@ -33,6 +34,7 @@ __all__ = [
     "SparseEncoder",
     "CostForecast",
     "Dynamics",
+    "IntelligentDriver",
     "LearntCost",
     "DeepAutoencoder",
     "FilterBank",
