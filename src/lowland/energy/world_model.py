@@ -110,10 +110,10 @@ class WorldModel(nn.Module):
 
 
 def _by_time(value: Tensor, batch: torch.Size, space: Space) -> Tensor:
-    """``(*B, T, *event)`` → ``(T, N, *event)``, each step in one piece."""
+    """``(*B, T, *event)`` → ``(T, N, *event)``, the samples of each step side by side in memory, as narrow layers want them."""
     axes = 1 + len(space.shape)
     event = value.shape[value.ndim - axes :]
-    return value.expand(*batch, *event).reshape(batch.numel(), *event).transpose(0, 1).contiguous()
+    return value.expand(*batch, *event).reshape(batch.numel(), *event).movedim(0, -1).contiguous().movedim(-1, 1)
 
 
 class KnownModel(WorldModel):

@@ -140,7 +140,7 @@ class Dynamics(WorldModel):
                 hidden = nonlinearity(hidden)
                 if self.dropout:
                     hidden = self._thinned(hidden.unflatten(2, (-1, count)), layer).flatten(2)
-        return (parts[0].mT + hidden).mT.reshape(s.shape)
+        return hidden.add_(parts[0].mT).mT.reshape(s.shape)
 
     def _nonlinearity(self) -> Callable[[Tensor], Tensor]:
         """In place, where nobody will ask for what was there before."""
