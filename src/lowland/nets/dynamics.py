@@ -115,32 +115,29 @@ class Dynamics(WorldModel):
         return self.prepared()(s, a, z)
 
     def prepared(self) -> Callable[[Tensor, Tensor, Tensor | None], Tensor]:
-        """The units of what comes in and goes out are put into the first and the last layer, once for a whole rollout."""
-        weights, biases = list(self.weights), list(self.biases)
-        known = len(self.centre)
-        first = weights[0][..., :known] / self.width
-        biases[0] = biases[0] - (first @ self.centre).unsqueeze(1)
-        weights[0] = torch.cat([first, weights[0][..., known:]], -1)
-        weights[-1], biases[-1] = self.scale[:, None] * weights[-1], biases[-1] * self.scale
-        return partial(self._step, weights, [bias.mT for bias in biases])
+        layers = list(zip(self.weights, (bias.mT for bias in self.biases), strict=True))
+        return partial(self._step, layers)
 
-    def _step(self, weights: list[Tensor], biases: list[Tensor], s: Tensor, a: Tensor, z: Tensor | None) -> Tensor:
-        """Units by samples: narrow layers, as the first and the last one are, then fill the lanes of the processor.
+    def _step(self, layers: list[tuple[Tensor, Tensor]], s: Tensor, a: Tensor, z: Tensor | None) -> Tensor:
+        """Each version by its own network, or all of them by one, whose samples they then are.
 
-        Each version by its own network, or all of them by one, whose samples they then are.
+        Inside, units come before samples: narrow layers, as the first and the last one are, then fill the lanes of the processor.
         """
         versions, count, _ = s.shape
         parts = [s, *(part.expand(versions, *part.shape) for part in (a, z) if part is not None)]
-        if len(weights[0]) < versions:
+        if self.members < versions:
             parts = [part.flatten(0, 1).unsqueeze(0) for part in parts]
-        hidden, last, nonlinearity = torch.cat([part.mT for part in parts], 1), len(weights) - 1, self._nonlinearity()
-        for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        now, *others = (part.mT for part in parts)
+        hidden = torch.cat([now, others[0]], 1).sub_(self.centre[:, None]).div_(self.width[:, None])
+        hidden = torch.cat([hidden, *others[1:]], 1) if len(others) > 1 else hidden
+        nonlinearity = self._nonlinearity()
+        for layer, (weight, bias) in enumerate(layers):
             hidden = _product(weight, hidden).add_(bias)
-            if layer < last:
+            if layer < len(layers) - 1:
                 hidden = nonlinearity(hidden)
                 if self.dropout:
                     hidden = self._thinned(hidden.unflatten(2, (-1, count)), layer).flatten(2)
-        return hidden.add_(parts[0].mT).mT.reshape(s.shape)
+        return torch.addcmul(now, self.scale[:, None], hidden).mT.reshape(s.shape)
 
     def _nonlinearity(self) -> Callable[[Tensor], Tensor]:
         """In place, where nobody will ask for what was there before."""
