@@ -145,6 +145,17 @@ def test_a_forecast_is_right_where_every_version_is():
     torch.testing.assert_close(energy(s=s, a=a, y=y + 1), torch.full((3,), 2.0))
 
 
+def test_every_version_has_an_energy_of_its_own():
+    """A forecast is their mean; one that is weighed alone moves its own strength and no other."""
+    energy, draw = Forecast(Pushed(), 2), torch.Generator().manual_seed(0)
+    values = energy.example_values(4, draw) | {"a": torch.ones(4, 2, 2)}
+    each = energy.of_versions(**values)
+    assert each.shape == (3, 4)
+    torch.testing.assert_close(each.mean(0), energy(**values))
+    each[1].sum().backward()
+    assert (energy.model.strength.grad != 0).tolist() == [False, True, False]
+
+
 def test_what_does_not_fit_is_refused():
     model = Pushed()
     with pytest.raises(SpaceError, match="z"):

@@ -156,9 +156,13 @@ class Forecast(Energy):
         return cls(KnownModel(lambda s, a: s + a.tanh(), Real(2), Real(2)), 3)
 
     def energies(self, s: Tensor, a: Tensor, y: Tensor, z: Tensor | None = None) -> Tensor:
+        return self.of_versions(s, a, y, z).mean(0)
+
+    def of_versions(self, s: Tensor, a: Tensor, y: Tensor, z: Tensor | None = None) -> Tensor:
+        """The energy of each version alone, ``(M, *B)``: what lets every member of an ensemble learn from data of its own."""
         future = self.model.rollout(s, a, z, checkpoint=self.checkpoint)
         axes = tuple(range(-1 - len(self.model.state.shape), 0))
-        return 0.5 * ((y - future) / self.model.scale).square().sum(axes).mean(0)
+        return 0.5 * ((y - future) / self.model.scale).square().sum(axes)
 
 
 def over_time(space: Space, horizon: int) -> Space:
