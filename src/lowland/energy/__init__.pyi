@@ -25,6 +25,7 @@ from .lattice import Lattice, LatticePaths
 from .linear import batched_linear, linear
 from .mixture import CompletedMixture, GaussianMixture
 from .network import Function, Network, NetworkTable, Prototypes
+from .outcome import Outcome
 from .partial import Completed, Partial
 from .prediction import Bowl, Prediction
 from .quadratic import Bilinear, Quadratic
@@ -111,6 +112,7 @@ __all__ = [
     "Min",
     "Network",
     "NetworkTable",
+    "Outcome",
     "Partial",
     "Prediction",
     "OtherLabelling",

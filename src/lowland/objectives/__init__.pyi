@@ -29,7 +29,7 @@ from .dictionary import learn_dictionary
 from .edit_distance import edit_distance, word_error
 from .embedding import ContrastivePairs, Triplet
 from .energy_loss import EnergyLoss
-from .error import error_rate, rejection_curve
+from .error import calibration_error, error_rate, rejection_curve
 from .evidence import EvidenceBound, ImportanceWeighted, active_units
 from .expectation_maximization import expectation_maximization
 from .grid_likelihood import GridLikelihood
@@ -113,6 +113,7 @@ __all__ = [
     "audit",
     "auroc",
     "boltzmann_sweep",
+    "calibration_error",
     "error_rate",
     "rejection_curve",
     "expectation_maximization",

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..energy import Energy
+from ..errors import SpaceError
 from .objective import observed
 
 
@@ -53,3 +54,23 @@ def rejection_curve(right: Tensor, certainty: Tensor) -> tuple[Tensor, Tensor]:
     counts = torch.stack([sorted_, 1 - sorted_]).cumsum(1) / max(len(right), 1)
     correct, wrong = torch.nn.functional.pad(counts, (1, 0))
     return correct, wrong
+
+
+def calibration_error(right: Tensor, certainty: Tensor, bins: int = 10) -> float:
+    """How far certainty and frequency lie apart: 0 where of the answers that are 80 % sure 80 % are right, and so on.
+
+    Source: Guo, Pleiss, Sun & Weinberger, On Calibration of Modern Neural Networks, ICML 2017, eq. 3 (expected calibration error).
+
+    Args:
+        right: ``(N,)`` bool: whether each answer is right.
+        certainty: ``(N,)``, the probability that the answer gives itself, from 0 to 1.
+        bins: Intervals of equal width; within one, mean certainty is compared with the share of right answers.
+
+    Raises:
+        SpaceError: If there is no answer, or a certainty outside 0 to 1.
+    """
+    if not len(certainty) or not bool(((certainty >= 0) & (certainty <= 1)).all()):
+        raise SpaceError(f"calibration_error: wanted certainties from 0 to 1, got {certainty}.")
+    which = (certainty * bins).long().clamp_max(bins - 1)
+    excess = torch.zeros(bins, dtype=torch.float64).index_add(0, which, right.double() - certainty.double())
+    return (excess.abs().sum() / len(certainty)).item()

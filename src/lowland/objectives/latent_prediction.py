@@ -64,5 +64,5 @@ class LatentPrediction(Objective):
             dropped = torch.rand(z.shape[:-1], device=z.device) < self.dropout
             z = torch.where(dropped.unsqueeze(-1), torch.randn_like(z), z)
         told = (energy(**values, z=z) - energy.prior(z)).mean()
-        divergence = belief.divergence().flatten(1).sum(1).mean()
+        divergence = belief.divergence().reshape(len(z), -1).sum(1).mean()
         return Loss(told + self.weight * divergence, {"prediction": told.detach(), "divergence": divergence.detach()})
