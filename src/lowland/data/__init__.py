@@ -13,6 +13,7 @@ from .characters import Characters, character_strings
 from .datafile import DataFile, Edition, FileState
 from .dataset import Dataset
 from .episodes import Episodes, join, read_episodes
+from .expectations import expected_clips, matched_clips
 from .field import HEIGHT as LINE_HEIGHT
 from .field import Field, normalise_field
 from .files import image_folder, read_images, read_table
@@ -46,6 +47,7 @@ from .strangers import gone_wrong, other_writing, shuffle_patches, strokes
 from .strings import StringRecipe, compose_strings
 from .text import read_lines, read_parallel, streams
 from .tokenizer import Tokenizer
+from .towers import Towers, block_towers
 from .traffic import Traffic, read_traffic
 from .transforms import deskew, random_affine, random_elastic
 from .utterances import Clips, Utterances
@@ -100,6 +102,10 @@ __all__ = [
     "FileState",
     "Row",
     "Episodes",
+    "Towers",
+    "block_towers",
+    "expected_clips",
+    "matched_clips",
     "join",
     "read_episodes",
     "Traffic",
