@@ -1,6 +1,7 @@
 """Architectures that energies are made of."""
 
 from .autoencoder import UNITS, DeepAutoencoder, TiedAutoencoder, Unit, UnitLayer
+from .clip_net import ClipNet, Glimpses
 from .dynamics import Dynamics
 from .filter_bank import FilterBank
 from .gated_convolution import GatedConvolution
@@ -21,6 +22,7 @@ from .segment_recogniser import SegmentRecogniser
 from .space_displacement import SpaceDisplacementNet, multiply_adds
 from .sparse_encoder import ConvolutionalLISTA, ConvolutionalSparseEncoder, GainTanh, SmoothShrinkage, SparseEncoder
 from .time_delay import TimeDelayNet
+from .tower_net import MapGuess, MapHead, OutcomeHead, TowerMap, TowerTrunk
 from .transformer import Transformer
 from .waves import Waves
 from .what_where import WhatWhereNet
@@ -32,7 +34,14 @@ __all__ = [
     "GainTanh",
     "SmoothShrinkage",
     "SparseEncoder",
+    "ClipNet",
+    "Glimpses",
     "CostForecast",
+    "MapGuess",
+    "MapHead",
+    "OutcomeHead",
+    "TowerMap",
+    "TowerTrunk",
     "Dynamics",
     "IntelligentDriver",
     "LearntCost",
