@@ -133,3 +133,10 @@ def test_what_is_no_recording_is_refused(tmp_path):
         read_traffic(tmp_path / "twice.csv")
     with pytest.raises(DataError, match="at least 52 frames for runs of 50 steps, got 30"):
         recording().runs(50)
+
+
+def test_vehicles_that_were_not_there_at_the_same_time_are_refused():
+    x = recording().x
+    with pytest.raises(DataError, match=r"vehicles 7 and 8 are in one place at 0.0 s, and 67 % of all"):
+        recording(x=torch.stack([x[:, 0], x[:, 0] + 4.0, x[:, 2]], 1))
+    recording(x=torch.stack([x[:, 0], x[:, 0] + 5.1, x[:, 2]], 1))

@@ -34,6 +34,8 @@ STATE = OWN + NEIGHBOURS * EACH
 LIMITS = (5.0, 3.0)
 #: Faster than this (m/s) is a jump.
 FASTEST = 60.0
+#: Which part of the vehicles may overlap with others.
+OVERLAPPING = 0.05
 #: A change of speed from one frame to the next that no vehicle makes, in m/s.
 ABRUPT = 8.0
 
@@ -54,7 +56,8 @@ class Traffic:
         lane: Width of each, in metres.
 
     Raises:
-        DataError: If a number is infinite, a vehicle is not there for a while, or jumps; says which, when and how far.
+        DataError: If a number is infinite, a vehicle is not there for a while or jumps, or many are where others are; says which, when
+            and how far.
     """
 
     x: Float[Tensor, "T V"]
@@ -93,6 +96,24 @@ class Traffic:
                     f"Traffic: vehicle {self.names[car]} jumps by {far[frame, car]:.1f} m at {self.time(frame + 1):.1f} s; "
                     f"wanted at most {most * self.seconds:.1f} m {what}."
                 )
+
+        self._check_apart()
+
+    def _check_apart(self) -> None:
+        """In a hundred frames: who are in one place were not recorded at the same time, unless they are a few, by a few centimetres."""
+        frames = torch.arange(0, len(self.x), max(len(self.x) // 100, 1))
+        where = torch.stack([self.x[frames], self.y[frames]], -1)
+        size = torch.stack([self.length, self.width], -1)
+        away = (where[:, :, None] - where[:, None]).abs()
+        inside = (away < (size[:, None] + size) / 2).all(-1) & ~torch.eye(len(size), dtype=torch.bool)
+        share = float(inside.any(-1).sum() / self.present[frames].sum().clamp_min(1))
+        if share > OVERLAPPING:
+            frame, one, other = inside.nonzero()[0].tolist()
+            raise DataError(
+                f"Traffic: vehicles {self.names[one]} and {self.names[other]} are in one place at "
+                f"{self.time(int(frames[frame])):.1f} s, and {100 * share:.0f} % of all are so with somebody: were they recorded at the "
+                "same time?"
+            )
 
     def _where(self, wrong: Tensor) -> str:
         frame, car = wrong.nonzero()[0].tolist()

@@ -38,7 +38,7 @@ import torch
 from torch import Tensor, nn
 
 from ...data import dataset, load
-from ...data.traffic import EACH, LIMITS, NEIGHBOURS, OWN, STATE
+from ...data.traffic import EACH, LIMITS, NEIGHBOURS, OWN, SIGHT, STATE
 from ...energy import Driven, Energy, Forecast, LatentForecast, Rollout
 from ...errors import UsageError
 from ...nets import Dynamics, IntelligentDriver, Policy, mlp
@@ -55,6 +55,7 @@ LEARN, JUDGE = 0, 900
 LEARNT = 0.75
 #: With doubt; without it, in the versions' mean; without it, in one version; in one model without z; and the copy of the drivers.
 POLICIES = ("policy", "averaged", "careless", "plain", "cloned")
+WORDS = ("with doubt", "without doubt", "one version", "without z", "copied")
 #: The neighbours' places along the road, in a state.
 AHEAD = slice(OWN, STATE, EACH)
 #: Cars that are driven for a picture.
@@ -444,54 +445,60 @@ def figures(model: Any, config: Config, data: Data) -> list[Any]:
         "any z": off["z"].mean((0, 1)),
     }
     found = _driven(model, dataclasses.replace(config, judged=min(config.judged, SHOWN)))
-    shown = {
-        "with doubt": "policy",
-        "without doubt": "averaged",
-        "in one version": "careless",
-        "without z": "plain",
-        "copied": "cloned",
-    }
+    shown = {f"{name}_success": words for name, words in zip(POLICIES, WORDS, strict=True)}
+    through = {words: found[name] for name, words in shown.items()}
     return [
-        Picture("What the others may do", "Orange: the car. Blue: its neighbours, and where they were a few seconds later, seen from it. "
-                "Thin lines: ten futures, each with its own z. Red: the one future of a model without z.",
-                _road(runs, drawn, blurred, config)),
+        Picture("What the others may do", "Orange: the car. Blue: its neighbours; thin lines: where ten z take them, seen from it; red: "
+                "where a model without z does; rings: where they were. Beside it: cars that get through recordings nobody learnt from, of "
+                f"{SHOWN}.", _road(runs, drawn, blurred, config, through)),
         Picture("Cars that get through", f"Of {SHOWN} cars of recordings that nobody learnt from; all others do what they did.",
-                bars({name: found[f"{key}_success"] for name, key in shown.items()}, unit="%")),
+                bars(through, unit="%")),
         Picture("How far it sees", "Neighbours' places along the road.",
                 lines(ahead, errors, xlabel="seconds ahead", ylabel="metres off")),
     ]  # fmt: skip
 
 
-def _road(runs: dict[str, Tensor], drawn: Tensor, blurred: Tensor, config: Config) -> Any:
-    """Four moments in which futures differ, each a stretch of road seen from the car."""
-    from matplotlib.patches import Rectangle
-
+def _road(runs: dict[str, Tensor], drawn: Tensor, blurred: Tensor, config: Config, through: dict[str, float]) -> Any:
+    """Moments in which futures differ, each a stretch of road seen from the car; and who gets through."""
     from ...report import panels
 
-    figure, grid = panels(4, 1, width=7.2, height=5.6)
-    spread = drawn[:, :, -1, AHEAD].std(0).amax(-1)
-    chosen = spread.argsort(descending=True)[: len(spread) // 4 : max(len(spread) // 16, 1)][:4].tolist()
+    figure, grid = panels(4, 2, width=9.6, height=4.6, width_ratios=(3, 1))
+    nobody = runs["s"][:, AHEAD].abs() >= SIGHT
+    spread = drawn[:, :, -1, AHEAD].std(0).masked_fill(nobody, 0.0).amax(-1)
+    chosen = spread.argsort(descending=True)[: max(len(spread) // 8, 4)][:: max(len(spread) // 32, 1)][:4].tolist()
     for axes, row in zip(grid[:, 0], chosen, strict=False):
-        here = runs["s"][row, 0].item()
-
-        def places(states: Tensor) -> tuple[Tensor, Tensor]:
-            along, across = states[..., OWN:].unflatten(-1, (NEIGHBOURS, EACH))[..., :2].unbind(-1)
-            return along, across + states[..., :1]
-
-        for line in range(config.lanes + 1):
-            axes.axhline(line * config.lane, color="#c8ccd2", linewidth=2 if line in (0, config.lanes) else 0.8)
-        now, later, one = (places(part) for part in (runs["s"][row], runs["y"][row], blurred[row]))
-        futures = places(drawn[:, row])
-        for car in range(NEIGHBOURS):
-            for k in range(len(drawn)):
-                axes.plot(futures[0][k, :, car], futures[1][k, :, car], color="#285a78", linewidth=0.6, alpha=0.6)
-            axes.plot(one[0][:, car], one[1][:, car], color="#b03030", linewidth=1.2)
-            axes.add_patch(Rectangle((float(now[0][car]) - 2.5, float(now[1][car]) - 1), 5, 2, color="#285a78"))
-            axes.plot(later[0][-1, car], later[1][-1, car], "o", color="#285a78", markersize=4)
-        axes.add_patch(Rectangle((-2.5, here - 1), 5, 2, color="#dc6e32"))
-        axes.set(xlim=(-45, 45), ylim=(config.lanes * config.lane + 0.5, -0.5), yticks=[])
+        _moment(axes, runs["s"][row], runs["y"][row], drawn[:, row], blurred[row], config)
     grid[-1, 0].set_xlabel("metres along the road")
+    for axes in grid[:, 1]:
+        axes.remove()
+    beside = figure.add_subplot(grid[0, 1].get_gridspec()[:, 1])
+    beside.barh(range(len(through)), list(through.values()), color=["#dc6e32", *["#9db8cc"] * (len(through) - 1)])
+    beside.set_yticks(range(len(through)), list(through))
+    beside.invert_yaxis()
+    beside.set(xlabel="% get through", xlim=(0, 100))
     return figure
+
+
+def _moment(axes: Any, s: Tensor, y: Tensor, drawn: Tensor, blurred: Tensor, config: Config) -> None:
+    from matplotlib.patches import Rectangle
+
+    def places(states: Tensor) -> tuple[Tensor, Tensor]:
+        along, across = states[..., OWN:].unflatten(-1, (NEIGHBOURS, EACH))[..., :2].unbind(-1)
+        return along, across + states[..., :1]
+
+    for line in range(config.lanes + 1):
+        axes.axhline(line * config.lane, color="#c8ccd2", linewidth=2 if line in (0, config.lanes) else 0.8, zorder=0)
+    now, later, one, futures = (places(part) for part in (s, y, blurred, drawn))
+    for car in range(NEIGHBOURS):
+        if now[0][car].abs() >= SIGHT:
+            continue
+        axes.add_patch(Rectangle((float(now[0][car]) - 2.5, float(now[1][car]) - 1), 5, 2, color="#b9cfdd"))
+        axes.plot(futures[0][:, :, car].T, futures[1][:, :, car].T, color="#285a78", linewidth=0.7)
+        axes.plot(futures[0][:, -1, car], futures[1][:, -1, car], ".", color="#285a78", markersize=4)
+        axes.plot(one[0][-1, car], one[1][-1, car], "x", color="#c02020", markersize=6, markeredgewidth=1.6)
+        axes.plot(later[0][-1, car], later[1][-1, car], "o", color="#14303f", markersize=7, fillstyle="none")
+    axes.add_patch(Rectangle((-2.5, s[0].item() - 1), 5, 2, color="#dc6e32"))
+    axes.set(xlim=(-36, 36), ylim=(config.lanes * config.lane + 0.5, -0.5), yticks=[])
 
 
 _HIGHWAY = "highway-env scenes that were not watched"
