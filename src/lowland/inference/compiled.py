@@ -56,7 +56,7 @@ class Compiled(Energy):
         """What is known goes in beside the value, so that an energy is compiled once and not for each thing that it is given."""
         kept = self._whole.__dict__.setdefault("_compiled", {})
         if make not in kept:
-            kept[make] = torch.compile(make(self._whole), options=_options(), dynamic=dynamic)
+            kept[make] = torch.compile(make(self._whole), options=_options(self._whole.device), dynamic=dynamic)
         return kept[make]
 
     def prox(self, value: Tensor, step: float | Tensor) -> Tensor:
@@ -77,8 +77,10 @@ class Compiled(Energy):
         return self.energy.select(rows)
 
 
-def _options() -> dict[str, Any] | None:
-    return {"post_grad_custom_post_pass": _to_onednn} if ONEDNN else None
+def _options(device: torch.device) -> dict[str, Any]:
+    """On a CPU a rollout is hundreds of small kernels: what calls them is compiled, too."""
+    options: dict[str, Any] = {"post_grad_custom_post_pass": _to_onednn} if ONEDNN else {}
+    return options | {"cpp_wrapper": True} if device.type == "cpu" else options
 
 
 def _value(energy: Energy) -> Callable[[dict[str, Any]], Tensor]:
