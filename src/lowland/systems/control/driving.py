@@ -19,8 +19,14 @@ Differences: 1. Neighbours are vectors, for pictures of 117 × 24 pixels; in a r
     is driven by highway-env, four lanes and 40 cars that change them: no recording of whole traffic on the I-80 is at hand. 3. The
     cost has the speed one wants, and an edge. 4. An action is how hard one accelerates, and how fast one goes across. 5. The cost sees
     vehicles of 5 m; touching is judged by what they are.
-Expect: on scenes that settings were chosen on 86 % of cars get through with doubt, 28 % without, 5 % of those who copy.
-Known failure: without doubt it depends on the seed: 28 to 92 % got through there.
+Expect: seeds 0–2, six minutes each on one core. With doubt 87 % of 100 cars of scenes nobody watched get through (85 to 88), 170 m far
+    where drivers got 167. Without doubt 84, 14 and 87 %; in one version of the model, all its units, 16, 27 and 89 %; in a model without z
+    34, 85 and 89 %; of who copies 3 %. The best of ten z is 12 % nearer to what came than a model without z. Doubt and error have a rank
+    correlation of 0.67. After five seconds a follower on the I-80 is 1.7 m off, 2.2 m by the intelligent driver, 5.3 m at constant speed.
+Known failure: who fails without doubt swerves all the time: in the model the others then seem to make way, and of that nothing was
+    recorded. Whether a policy finds it depends on its seed: two in three do well without doubt, so that with it 1.4 times as many get
+    through as without, not twice as many; one version alone is worse. Who fails with doubt is run into from behind, mostly, by those who
+    cannot see him. Futures are too much alike: they differ by 0.3 m where the best of ten is 0.9 m off.
 
 Your own recordings: ``lowland train driving --data my_traffic.csv --lanes 3 --lane 3.5``, a file as `lowland.data.traffic` describes it.
 The vehicles that begin on the last quarter of the road judge. Acting: ``lowland plan RUN lowland/TrafficReplay-v0 --policy``.
@@ -357,8 +363,8 @@ def _driven(model: Any, config: Config) -> dict[str, float]:
         acted = record(ENVIRONMENT, Follow(model[name].policy), len(there), **dataclasses.asdict(source))
         found[f"{name}_success"] = 100 * acted.about["success"].count("1") / len(there)
         found[f"{name}_metres"] = acted.returns.mean().item()
-    for name, other in (("doubt", "averaged"), ("versions", "careless")):
-        found[f"success_by_{name}"] = found["policy_success"] / max(found[f"{other}_success"], 1.0)
+    for name in ("averaged", "careless"):
+        found[f"{name}_share"] = 100 * found[f"{name}_success"] / max(found["policy_success"], 1.0)
     return {**found, "recorded_metres": recorded}
 
 
@@ -526,14 +532,14 @@ register(
         observed="s",
         unknown="a",
         metrics=(
-            Metric("policy_success", "higher", gate=70.0, gate_source="own; paper about 75", paper=74.8, unit="%",
+            Metric("policy_success", "higher", gate=70.0, gate_source="own; the paper has about 75", unit="%",
                    about=f"cars that get through {_HIGHWAY}, with doubt"),
             Metric("averaged_success", "higher", unit="%", about="without doubt, in the mean of the model's versions"),
             Metric("careless_success", "higher", unit="%", about="without doubt, in the model with all its units, one version"),
-            Metric("success_by_versions", "higher", gate=2.0, gate_source="own", unit="×",
-                   about="successes with doubt over those of one version without"),
-            Metric("success_by_doubt", "higher", gate=2.0, gate_source="own", unit="×",
-                   about="successes with doubt over those of the same versions without"),
+            Metric("averaged_share", "lower", gate=50.0, gate_source="own, twice as many with doubt", unit="%",
+                   about="its successes, of those with doubt"),
+            Metric("careless_share", "lower", gate=50.0, gate_source="own, twice as many with doubt", unit="%",
+                   about="its successes, of those with doubt"),
             Metric("plain_success", "higher", unit="%", about="of a policy learnt in one model without z or dropout"),
             Metric("cloned_success", "higher", unit="%", about="of the policy that copies drivers"),
             Metric("policy_metres", "higher", unit="m", about="mean distance, with doubt"),
