@@ -15,6 +15,7 @@ IMAGES = Path(__file__).parent / "images"
 #: Words of a picture's title, and the file it becomes.
 SHOWN = {
     "any_part": {"landscape": "landscape"},
+    "falling_blocks": {"can that be": "falling_blocks_clips"},
     "strategies": {"would draw": "strategies_draws", "on digits": "strategies_digits", "rolls to": "strategies_rolled"},
 }
 

@@ -17,8 +17,15 @@ Sources: Lerer, Gross & Fergus, Learning Physical Intuition of Block Towers by E
 Differences: 1. Two dimensions, drawn by us; small networks, trained in minutes. 2. No real photographs: how much is lost between
     made and real towers is not measured. 3. Blocks are known by their colours, as in the paper's masks, on a map of half the
     picture's side. 4. Clips of one thing, with pairs that we made, rather than those of IntPhys.
-Expect: EXPECT
-Known failure: FAILURE
+Expect: 93.2 % of 3,000 unseen towers of 2 to 4 blocks, seed 0; 100 % of the half it is surest of, certainty 1.6 % off; 87.2 % of towers
+    of five, which it never saw. Pushed towers: overlap 51.7 % for the best of ten draws of z, 33.4 for one, 40.7 for the forecast without,
+    which draws 67 % of the blocks' area, a draw 73. Of pairs of clips the impossible one surprises more in 88.4 % (58 % if
+    surprise is mere change); over all clips the area is 0.79: 1.00 where something appears, 0.92 jumps, 0.88 hangs, 0.76 vanishes,
+    0.71 changes, 0.69 passes through. Twenty minutes of half a core.
+Known failure: where blocks land is hardly learnt: an overlap of 48.7 %, and 48.0 if nothing is said to move. It sees which blocks
+    stay; those that fall are smeared over the ground. Surprise grows with how large a thing is and how far it stands out, so that possible
+    clips of some outdo impossible ones of others; after a bounce its place is a pixel or two off. Clips learnt at once in their
+    whole length taught the net to draw nothing that moves, and a z for them was ignored.
 
 Your own pictures: ``lowland infer RUN tower.png`` says stands or falls, and how sure that is.
 """
@@ -451,7 +458,7 @@ register(
         observed="x",
         unknown="y",
         metrics=(
-            Metric("falls_accuracy", "higher", gate=89.0, gate_source="Lerer et al. 2016", paper=89.0, unit="%",
+            Metric("falls_accuracy", "higher", gate=89.0, gate_source="own, after Lerer et al. 2016", unit="%",
                    about="falls or stands; towers of 2 to 4 blocks"),
             Metric("falls_surest_half", "higher", unit="%", about="of the half it is surest of"),
             Metric("falls_calibration_error", "lower", gate=5.0, gate_source="own", unit="%", about="expected calibration error, ten bins"),
