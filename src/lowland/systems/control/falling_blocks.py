@@ -388,14 +388,14 @@ def figures(model: Any, config: Config, data: Data) -> list[Any]:
         rows.append([before, after, mean[index], *(draw[index] for draw in draws)])
     names = ("pushed, unseen", "what came", "no z: their mean", "one z", "another", "another", "another")
     for index in range(8):
-        axes[0, index].imshow(_pixels(test.pictures[index]).permute(1, 2, 0))
+        axes[0, index].imshow(_pixels(test.pictures[index]).permute(1, 2, 0).numpy())
         sure, truth = float(chance[index]), OUTCOMES[int(test.falls[index])]
         axes[0, index].set_title(
             f"{OUTCOMES[int(sure > 0.5)]}, {100 * max(sure, 1 - sure):.0f} %\n({truth})", fontsize=8
         )
     for row, tiles in enumerate(rows, 1):
         for column, (tile, name) in enumerate(zip(tiles, names, strict=True)):
-            axes[row, column].imshow(tile.permute(1, 2, 0).clamp(0, 1))
+            axes[row, column].imshow(tile.permute(1, 2, 0).clamp(0, 1).numpy())
             if row == 1:
                 axes[row, column].set_title(name, fontsize=8)
     for axis in axes.flat:
@@ -415,7 +415,7 @@ def _watched(model: Any, data: Data, picture: Any, lines: Any, panels: Any) -> l
         pair = [clips[:1] for clips in data.extra["pairs"][f"test {kind}"]]
         for column, (clip, name) in enumerate(zip(pair, ("possible", "impossible"), strict=True)):
             strip = _pixels(clip[0, 2::2]).permute(1, 2, 0, 3).flatten(2).permute(1, 2, 0)
-            axes[row, column].imshow(strip)
+            axes[row, column].imshow(strip.numpy())
             axes[row, column].set_title(kind if column else "as it should be", fontsize=8, loc="left")
             axes[row, column].set_axis_off()
             axes[row, 2].plot(surprises(model["clips"], clip)[0].numpy(), label=name)
