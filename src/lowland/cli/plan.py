@@ -143,8 +143,12 @@ def _outside(model: Model, agent: Any, episodes: Episodes) -> float | None:
     if not isinstance(energy, Rollout) or energy.model.versions == 1 or int(episodes.lengths.max()) < energy.horizon:
         return None
     runs = episodes.windows(energy.horizon)
+    known = {name: runs[name].to(energy.device) for name in ("s", "a")}
+    if "z" in energy.spaces:  # what cannot be foreseen is drawn
+        drawn = torch.randn(len(runs["s"]), *energy.spaces["z"].shape, generator=torch.Generator().manual_seed(0))
+        known["z"] = drawn.to(energy.device)
     with torch.no_grad():
-        unusual = energy.unusual_doubt(runs["s"].to(energy.device), runs["a"].to(energy.device)).mean(-1)
+        unusual = energy.unusual_doubt(**known).mean(-1)
     return 100 * float((unusual > FAR).float().mean())
 
 
