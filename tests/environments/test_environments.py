@@ -33,6 +33,11 @@ def test_what_is_not_there_is_named_with_its_remedy(monkeypatch):
         make("Pendulum-v1")
 
 
+def test_traffic_of_another_package_is_there_by_its_name():
+    pytest.importorskip("highway_env")
+    assert make("highway-v0").observation_space.shape == (5, 5)
+
+
 def test_a_recording_is_what_happened():
     episodes = record("Pendulum-v1", Follow(lambda s: 2 * torch.tanh(s[:, :1])), 3, steps=5, seed=7)
     assert episodes.lengths.tolist() == [5, 5, 5] and not episodes.ended.any()

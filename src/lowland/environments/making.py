@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from typing import Any
 
@@ -13,6 +14,8 @@ OWN = {
     "lowland/TrafficReplay-v0": ("lowland.environments.traffic_replay:TrafficReplay", 1000),
     "lowland/TwoRooms-v0": ("lowland.environments.two_rooms:TwoRooms", 50),
 }
+#: Packages whose environments have names once they have been imported.
+PACKAGES = ("highway_env",)
 #: What to install for the environments of a package that is not there.
 EXTRAS = {
     "highway": 'pip install "lowland[control]"',
@@ -39,6 +42,9 @@ def make(name: str, **options: Any) -> Any:
     for own, (place, steps) in OWN.items():
         if own not in gymnasium.registry:
             gymnasium.register(own, place, max_episode_steps=steps)
+    if ":" not in name and name not in gymnasium.registry:
+        for package in filter(importlib.util.find_spec, PACKAGES):
+            importlib.import_module(package)
     try:
         environment = gymnasium.make(name, **options)
     except (gymnasium.error.DependencyNotInstalled, ModuleNotFoundError) as error:
