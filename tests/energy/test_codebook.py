@@ -84,7 +84,7 @@ def test_a_code_is_decoded_from_its_codewords():
     x = torch.randn(5, 4)
     z = energy.code(x)
     torch.testing.assert_close(energy(x=x, z=z), 0.5 * (x - energy.decoder(energy.codebook.W[z])).square().sum(-1))
-    assert (infer(energy, "z", x=x).energy <= energy(x=x, z=z)).all()
+    assert (infer(energy, "z", x=x).energy <= energy(x=x, z=z) + 1e-6).all()
 
 
 def test_where_no_code_can_be_listed_the_encoder_says_it():

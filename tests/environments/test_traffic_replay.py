@@ -71,8 +71,8 @@ def test_a_driven_scene_of_the_highway_is_the_same_again(tmp_path, monkeypatch):
     from lowland.environments.highway import record_highway
 
     first = record_highway(3, cars=4, seconds=1.0)
-    kept = [path.name for path in tmp_path.rglob("*.pt")]
-    for path in tmp_path.rglob("*.pt"):
+    kept = [path.name for path in tmp_path.rglob("*.safetensors")]
+    for path in tmp_path.rglob("*.safetensors"):
         path.unlink()
     assert kept and torch.equal(record_highway(3, cars=4, seconds=1.0).x, first.x)
     assert not torch.equal(record_highway(4, cars=4, seconds=1.0).x, first.x)

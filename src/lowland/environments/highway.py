@@ -12,6 +12,7 @@ import os
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 
 from ..data.fetch import cache_folder
 from ..data.traffic import Traffic
@@ -35,13 +36,13 @@ def record_highway(scene: int, cars: int = 40, seconds: float = 20.0) -> Traffic
     Raises:
         UsageError: If highway-env is not installed.
     """
-    path = cache_folder() / "highway" / f"{scene}_{cars}_{round(10 * seconds)}.pt"
+    path = cache_folder() / "highway" / f"{scene}_{cars}_{round(10 * seconds)}.safetensors"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}.part")
-        torch.save(_drive(scene, cars, seconds), part)
+        save_file({"places": _drive(scene, cars, seconds)}, part)
         part.replace(path)
-    places = torch.load(path, weights_only=True)
+    places = load_file(path)["places"]
     size = torch.ones(cars)
     names = tuple(str(car) for car in range(cars))
     return Traffic(places[..., 0], places[..., 1], 5.0 * size, 2.0 * size, names, SECONDS, 0.0, LANES, WIDTH)
