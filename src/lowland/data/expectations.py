@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from ..errors import UsageError
-from .shapes import coverage, painted
+from .shapes import coverage, painted, uniform
 
 #: Pixels a side, frames of a clip, and how many of them are given.
 SIDE, FRAMES, GIVEN = 32, 12, 3
@@ -115,15 +115,11 @@ def _joined(parts: Sequence[_Scenes]) -> _Scenes:
     return _Scenes(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(_Scenes)))
 
 
-def _uniform(low: float, high: float, shape: Sequence[int], generator: torch.Generator) -> Tensor:
-    return low + (high - low) * torch.rand(*shape, generator=generator)
-
-
 def _drawn(count: int, generator: torch.Generator) -> _Scenes:
     """Scenes before anything moves: the track is where the thing begins."""
 
     def draw(low: float, high: float, *shape: int) -> Tensor:
-        return _uniform(low, high, (count, *shape), generator)
+        return uniform(low, high, (count, *shape), generator)
 
     def often(share: float) -> Tensor:
         return torch.rand(count, generator=generator) < share
@@ -250,7 +246,7 @@ def _violated(scenes: _Scenes, kind: str, generator: torch.Generator) -> tuple[_
         free = _moved(replace(scenes, track=scenes.track[:, :1].repeat(1, FRAMES, 1)), solid=False)
         apart = ((free.track - scenes.track).norm(dim=-1) > 4) & (seen | _open(free))
         return free, apart.sum(1) >= 2
-    side = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0) * _uniform(7, 12, (count,), generator)
+    side = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0) * uniform(7, 12, (count,), generator)
     side = torch.where((scenes.track[rows, moment, 0] + side - SIDE / 2).abs() > SIDE / 2 - 4, -side, side)
     track = scenes.track + torch.stack([side, torch.zeros(count)], 1)[:, None] * late[..., None]
     strange = replace(scenes, track=track)

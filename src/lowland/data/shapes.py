@@ -1,9 +1,11 @@
-"""Boxes and discs as pictures: how much of each pixel a shape covers, many at once.
+"""Boxes and discs as pictures: how much of each pixel a shape covers, many at once; and random numbers to place them by.
 
 Places and sizes are in pixels, to the right and down from the top left corner; the first pixel's centre is at ½.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -43,3 +45,8 @@ def painted(
 ) -> Float[Tensor, "*B 3 H W"]:
     """A picture with one more shape before all that was there; batches are broadcast."""
     return canvas + cover.unsqueeze(-3) * (colour[..., None, None] - canvas)
+
+
+def uniform(low: float, high: float, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Numbers of this shape, evenly drawn from ``low`` to ``high``."""
+    return low + (high - low) * torch.rand(*shape, generator=generator)

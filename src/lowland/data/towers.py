@@ -17,7 +17,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from ..errors import UsageError
-from .shapes import coverage, painted
+from .shapes import coverage, painted, uniform
 
 #: Pixels a side of a picture, and of the map of what lies where.
 SIDE, MAP_SIDE = 48, 24
@@ -85,7 +85,7 @@ def _of_height(count: int, blocks: int, pushed: bool, generator: torch.Generator
     kept: list[tuple[Tensor, Tensor, Tensor, int]] = []
     while any(quota.values()):
         sizes, places = _drawn(count, blocks, generator)
-        friction = _uniform(0.4, 0.9, (count,), generator).tolist()
+        friction = uniform(0.4, 0.9, (count,), generator).tolist()
         pushes = _pushes(count, blocks, generator)
         for tower in range(count):
             end = _settled(sizes[tower], places[tower], friction[tower])
@@ -109,11 +109,11 @@ def _drawn(
 ) -> tuple[Float[Tensor, "N L 2"], Float[Tensor, "N L 2"]]:
     """Sizes of blocks, and where their centres are: to the right of the lowest one, and up from the ground."""
     sizes = torch.stack(
-        [_uniform(0.8, 1.6, (count, blocks), generator), _uniform(0.5, 1.0, (count, blocks), generator)], 2
+        [uniform(0.8, 1.6, (count, blocks), generator), uniform(0.5, 1.0, (count, blocks), generator)], 2
     )
     width, height = sizes.unbind(2)
     reach = OFFSETS[blocks] * 0.5 * (width[:, 1:] + width[:, :-1])
-    across = torch.cat([torch.zeros(count, 1), (reach * _uniform(-1, 1, reach.shape, generator)).cumsum(1)], 1)
+    across = torch.cat([torch.zeros(count, 1), (reach * uniform(-1, 1, reach.shape, generator)).cumsum(1)], 1)
     return sizes, torch.stack([across, height.cumsum(1) - 0.5 * height], 2)
 
 
@@ -121,7 +121,7 @@ def _pushes(count: int, blocks: int, generator: torch.Generator) -> list[tuple[i
     """Which block is pushed, and how fast it is then."""
     which = torch.randint(blocks, (count,), generator=generator)
     side = torch.randint(2, (count,), generator=generator) * 2 - 1
-    speed = side * _uniform(2.5, 4.5, (count,), generator)
+    speed = side * uniform(2.5, 4.5, (count,), generator)
     return list(zip(which.tolist(), speed.tolist(), strict=True))
 
 
@@ -162,8 +162,8 @@ def _seen(
 ) -> tuple[Tensor, Int64[Tensor, "N h w"], Int64[Tensor, "N h w"]]:
     """What a camera sees: the picture before, and what lies where before and after."""
     count, blocks = sizes.shape[:2]
-    scale = _uniform(6.5, 7.8, (count, 1, 1), generator)  # pixels a unit
-    left, ground = _uniform(21, 27, (count, 1), generator), _uniform(41, 45, (count, 1), generator)
+    scale = uniform(6.5, 7.8, (count, 1, 1), generator)  # pixels a unit
+    left, ground = uniform(21, 27, (count, 1), generator), uniform(41, 45, (count, 1), generator)
     middle = 0.5 * (places[..., :1].amax(1, keepdim=True) + places[..., :1].amin(1, keepdim=True))
     colours = torch.rand(count, len(COLOURS), generator=generator).argsort(1)[:, :blocks]
 
@@ -179,7 +179,7 @@ def _seen(
     for block, cover in enumerate(shown(places, still, SIDE).unbind(1)):
         tint = COLOURS[colours[:, block]] + 0.06 * torch.randn(count, 3, generator=generator)
         pictures = painted(pictures, cover, tint.clamp(0, 1))
-    noise = torch.randn(pictures.shape, generator=generator) * _uniform(0.01, 0.05, (count, 1, 1, 1), generator)
+    noise = torch.randn(pictures.shape, generator=generator) * uniform(0.01, 0.05, (count, 1, 1, 1), generator)
     pictures = ((pictures + noise).clamp(0, 1) * 255).round().byte()
     return (
         pictures,
@@ -198,8 +198,8 @@ def _labels(cover: Float[Tensor, "N L h w"], colours: Int64[Tensor, "N L"]) -> I
 def _background(ground: Float[Tensor, "N 1"], generator: torch.Generator) -> Float[Tensor, "N 3 H W"]:
     """A wall that is brighter on one side, and a floor, with spots that are no blocks."""
     count = len(ground)
-    wall = _uniform(0.35, 0.9, (count, 1, 1, 1), generator) + _uniform(-0.08, 0.08, (count, 3, 1, 1), generator)
-    slope = _uniform(-0.15, 0.15, (count, 2, 1, 1), generator)
+    wall = uniform(0.35, 0.9, (count, 1, 1, 1), generator) + uniform(-0.08, 0.08, (count, 3, 1, 1), generator)
+    slope = uniform(-0.15, 0.15, (count, 2, 1, 1), generator)
     along = torch.linspace(-0.5, 0.5, SIDE)
     shade = slope[:, :1] * along + slope[:, 1:] * along[:, None]
     spots = torch.nn.functional.interpolate(
@@ -207,8 +207,4 @@ def _background(ground: Float[Tensor, "N 1"], generator: torch.Generator) -> Flo
     )
     picture = (wall + shade + 0.05 * spots).clamp(0, 1)
     floor = (torch.arange(SIDE) + 1 - ground).clamp(0, 1)[:, :, None].expand(-1, -1, SIDE)
-    return painted(picture, floor, _uniform(0.1, 0.5, (count, 1), generator).expand(-1, 3))
-
-
-def _uniform(low: float, high: float, shape: Sequence[int], generator: torch.Generator) -> Tensor:
-    return low + (high - low) * torch.rand(*shape, generator=generator)
+    return painted(picture, floor, uniform(0.1, 0.5, (count, 1), generator).expand(-1, 3))
