@@ -18,6 +18,7 @@ from lowland.inference import (
     RecedingHorizon,
     TorchOptimizer,
     infer,
+    solve,
 )
 from lowland.inference.receding_horizon import shifted
 from lowland.spaces import Real
@@ -102,6 +103,28 @@ def test_the_next_search_begins_where_the_old_plan_goes_on():
     assert (agent.plan[:, -1] == old[:, -1]).all()
     agent.reset()
     assert agent.plan is None
+
+
+def test_elites_of_the_last_plan_compete_again_a_step_on():
+    agent = RecedingHorizon(regulator(), ICEM(60, 10), steps=3, generator=torch.Generator().manual_seed(0))
+    s = states()
+    agent.act(s)
+    energy, last = regulator().given(s=s), agent.solution
+    state = agent.solver.resume(energy, last, lambda plan: shifted(plan, 2))
+    torch.testing.assert_close(state.kept, shifted(last.state.kept, 2))
+    torch.testing.assert_close(state.kept[:, 0], state.z)
+    torch.testing.assert_close(state.energies, energy(a=state.kept.movedim(1, 0)).T)
+    assert (state.energies.amin(1) < state.energies[:, 0]).any()  # a step on, another one may be the best
+    found = solve(ICEM(20, 10), energy, state=state._replace(width=1e-6 * state.width), steps=1)
+    assert (found.energy <= state.energies.amin(1) + 1e-4).all()
+
+
+def test_elites_of_another_solver_are_not_carried_over():
+    energy = regulator().given(s=states())
+    last = solve(CEM(60, 10), energy, steps=2, generator=torch.Generator().manual_seed(0))
+    state = ICEM(60, 10).resume(energy, last, lambda plan: plan)
+    torch.testing.assert_close(state.kept[:, 0], last.value)
+    assert state.kept.shape[1] == 1
 
 
 def test_a_search_among_numbers_that_are_none_follows_the_last_plan_that_was_safe():

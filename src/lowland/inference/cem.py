@@ -7,11 +7,12 @@
 Sources: Rubinstein, Methodology and Computing in Applied Probability 1 (1999); Bharadhwaj, Xie & Shkurti, L4DC 2020, for gradients;
 Pinneri et al., Sample-efficient Cross-Entropy Method for Real-time Planning, CoRL 2020, for iCEM.
 Needs: energies alone (gradient CEM: slopes). Finds: a low point, where the first candidates show the way to it.
-Differences from iCEM: 1. Kept elites are not evaluated again. 2. Across time steps only the plan is shifted, see `RecedingHorizon`.
+Differences from iCEM: Kept elites are not evaluated again within a search. A plan that is a step on ends with its last action once more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -21,7 +22,7 @@ from torch import Tensor
 from ..energy import Energy
 from ..errors import SpaceError
 from ..spaces import Box, Space
-from .solver import Info, Solver
+from .solver import Info, Solution, Solver
 
 
 class CEMState(NamedTuple):
@@ -91,7 +92,7 @@ class ICEMState(NamedTuple):
     z: Tensor  # (*B, *event), the best candidate there was
     mean: Tensor  # (*B, *event)
     width: Tensor  # (*B, *event)
-    kept: Tensor  # (*B, E, *event), elites of the last step; the mean, before there are any
+    kept: Tensor  # (*B, E, *event), those of the last elites that compete again; the mean, before there are any
     energies: Tensor  # (*B, E), theirs
     taken: int
     generator: torch.Generator | None
@@ -133,10 +134,26 @@ class ICEM(Solver):
 
     def init(self, energy: Energy, value: Tensor, generator: torch.Generator | None = None) -> ICEMState:
         batch = value.ndim - len(energy.space.shape)
-        kept = value.unsqueeze(batch).expand(*value.shape[:batch], self.elites, *energy.space.shape)
-        energies = heights(energy, value.unsqueeze(0)).movedim(0, -1).expand(*value.shape[:batch], self.elites)
+        energies = heights(energy, value.unsqueeze(0)).movedim(0, -1)
         width = torch.full_like(value, first_width(energy.space, self.width))
-        return ICEMState(value, value, width, kept, energies, 0, generator)
+        return ICEMState(value, value, width, value.unsqueeze(batch), energies, 0, generator)
+
+    def resume(
+        self, energy: Energy, last: Solution, move: Callable[[Tensor], Tensor], generator: torch.Generator | None = None
+    ) -> ICEMState:
+        """As for any solver; what was kept of the last elites competes in the first step, too."""
+        state = self.init(energy, energy.space.project(move(last.value)), generator)
+        if not isinstance(last.state, ICEMState):
+            return state
+        batch = state.energies.ndim - 1
+        kept = energy.space.project(move(last.state.kept))
+        energies = heights(energy, kept.movedim(batch, 0)).movedim(0, -1)
+        return state._replace(kept=kept, energies=energies)
+
+    @property
+    def _again(self) -> int:
+        """How many elites compete again."""
+        return max(1, round(self.keep * self.elites))
 
     def step(self, energy: Energy, state: ICEMState) -> tuple[ICEMState, Info]:
         count = max(round(self.population * self.decay**-state.taken), 2 * self.elites)
@@ -144,17 +161,15 @@ class ICEM(Solver):
         noise[0] = 0  # the mean itself competes
         candidates = energy.space.project(torch.addcmul(state.mean, state.width, noise))
         energies = heights(energy, candidates)
-        # before the first step what is kept is one point, many times over: it must not be all of the elites
-        again = 1 if state.taken == 0 else max(1, round(self.keep * self.elites))
         batch = state.energies.ndim - 1
-        candidates = torch.cat([candidates, state.kept.movedim(batch, 0)[:again]])
-        energies = torch.cat([energies, state.energies.movedim(-1, 0)[:again]])
+        candidates = torch.cat([candidates, state.kept.movedim(batch, 0)])
+        energies = torch.cat([energies, state.energies.movedim(-1, 0)])
         lowest, best = energies.topk(self.elites, 0, largest=False)
         elites = take(candidates, best)
         width, mean = torch.std_mean(elites, 0, correction=min(1, self.elites - 1))
         mean = torch.lerp(mean, state.mean, self.momentum)
         width = torch.lerp(width, state.width, self.momentum)
-        kept, found = elites.movedim(0, batch), lowest.movedim(0, -1)
+        kept, found = elites[: self._again].movedim(0, batch), lowest[: self._again].movedim(0, -1)
         return ICEMState(elites[0], mean, width, kept, found, state.taken + 1, state.generator), Info(lowest[0])
 
 

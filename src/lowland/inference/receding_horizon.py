@@ -1,6 +1,6 @@
 """Receding horizon: plan, take the first action, look where one is, and plan again from there.
 
-What is left of the old plan, one step on, is where the next search begins.
+What is left of the old plan, one step on, is where the next search begins; what else a solver carries over, its `resume` says.
 
 Sources: Richalet et al., Model predictive heuristic control, Automatica 14 (1978); Nagabandi et al., ICRA 2018.
 """
@@ -8,6 +8,7 @@ Sources: Richalet et al., Model predictive heuristic control, Automatica 14 (197
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -30,8 +31,7 @@ class RecedingHorizon:
         **options: For `solve`: ``tol``, ``compile``, …
 
     Attributes:
-        plan: ``(*B, T, *A)``, the last one; ``None`` at the start of an episode.
-        solution: What the last search found.
+        solution: What the last search found; ``None`` at the start of an episode.
 
     Raises:
         VariableError: If the energy has other variables than a state and a plan.
@@ -54,12 +54,11 @@ class RecedingHorizon:
         self.energy, self.solver, self.steps = energy, solver, steps
         self.first_steps = first_steps or steps
         self.generator, self.options = generator, options
-        self.plan: Tensor | None = None
         self.solution: Solution | None = None
 
     def reset(self) -> None:
         """Forget the plan: a new episode begins."""
-        self.plan = self.solution = None
+        self.solution = None
 
     def act(self, s: Tensor) -> Tensor:
         """What to do now: the first action ``(*B, *A)`` of a new plan from the states ``(*B, *S)``.
@@ -69,23 +68,30 @@ class RecedingHorizon:
         Raises:
             DivergenceError: If that happens before there is a plan.
         """
-        start = None if self.plan is None else shifted(self.plan, len(self.energy.spaces["a"].shape))
-        steps = self.first_steps if start is None else self.steps
+        event, last = len(self.energy.spaces["a"].shape), self.solution
         try:
             conditioned = self.energy.given(s=s)
-            if start is None:  # the same for every state: noise is the solver's business
+            if last is None:  # the same start for every state: noise is the solver's business
                 start = conditioned.space.initial(tuple(conditioned.batch_shape), device=s.device, dtype=s.dtype)
+                steps, state = self.first_steps, None
+            else:
+                start, steps = None, self.steps
+                state = self.solver.resume(conditioned, last, lambda plan: shifted(plan, event), self.generator)
             self.solution = solve(
-                self.solver, conditioned, start, steps=steps, generator=self.generator, **self.options
+                self.solver, conditioned, start, state=state, steps=steps, generator=self.generator, **self.options
             )
-            plan = self.solution.value
         except DivergenceError as error:
-            if start is None or self.plan is None:
+            if last is None:
                 raise
             warnings.warn(f"RecedingHorizon goes on with the last plan that was safe: {error}", stacklevel=2)
-            plan = start
-        self.plan = plan
-        return plan.select(plan.ndim - len(self.energy.spaces["a"].shape), 0)
+            self.solution = replace(last, value=shifted(last.value, event), state=None)
+        plan = self.solution.value
+        return plan.select(plan.ndim - event, 0)
+
+    @property
+    def plan(self) -> Tensor | None:
+        """The last one, ``(*B, T, *A)``; ``None`` at the start of an episode."""
+        return None if self.solution is None else self.solution.value
 
 
 def shifted(plan: Tensor, event: int) -> Tensor:

@@ -85,6 +85,19 @@ class Solver:
         """The next state, and what a person may want to know of this one."""
         raise NotImplementedError
 
+    def resume(
+        self, energy: Energy, last: Solution, move: Callable[[Tensor], Tensor], generator: torch.Generator | None = None
+    ) -> Any:
+        """The state before the first step on an energy that is much like the last one: what was found there is where to begin.
+
+        Args:
+            energy: The one to search now.
+            last: What the search on the one before found.
+            move: What a value ``(*B, *event)``, or values ``(*B, K, *event)``, have become in between: a plan is a step on, say.
+            generator: Source of randomness.
+        """
+        return self.init(energy, energy.space.project(move(last.value)), generator)
+
     def energies(self, state: Any) -> Tensor | None:
         """The energy ``(*B)`` of the value in a state, if the state tells; +∞ for samples of which it doesn't, yet."""
         return None
@@ -107,6 +120,7 @@ class Solution:
         converged: ``(*B)`` booleans: whether the optimality condition holds to the tolerance. Always false for samplers.
         steps: How many steps were taken.
         info: What else there is: ``residual``, ``trajectory``, ``acceptance``, a certificate.
+        state: The solver's last one, of the samples that had not converged; for `Solver.resume`.
     """
 
     value: Tensor
@@ -114,6 +128,7 @@ class Solution:
     converged: Tensor
     steps: int
     info: dict[str, Any] = field(default_factory=dict)
+    state: Any = None
 
 
 def solve(
@@ -121,6 +136,7 @@ def solve(
     energy: Energy,
     init: Tensor | None = None,
     *,
+    state: Any = None,
     steps: int = 1000,
     tol: float = 1e-4,
     budget: float | None = None,
@@ -138,6 +154,7 @@ def solve(
         solver: How to look.
         energy: An energy of one variable: the others are given.
         init: Where to begin, ``(*B, *event)``; the solver's own choice by default.
+        state: A state to begin in, as `Solver.resume` gives it, rather than at ``init``.
         steps: At most so many.
         tol: Stop where the residual is at most this, in units of the slope (energy per unit of the variable).
         budget: Stop after so many seconds, with what was found so far.
@@ -156,6 +173,8 @@ def solve(
     whole = energy
     deadline = None if budget is None else time.monotonic() + budget
     with torch.set_grad_enabled(unroll):
+        if state is not None:
+            init = state[0]
         value = solver.start(energy, {}, generator) if init is None else init
         batch = energy.space.batch_shape(value, energy.variable)
         if torch.broadcast_shapes(batch, energy.batch_shape) != batch:
@@ -165,7 +184,7 @@ def solve(
         value = energy.space.project(value)
         if compile:
             energy = Compiled(energy)
-        state = solver.init(energy, value, generator)
+        state = solver.init(energy, value, generator) if state is None else state
         separable = len(batch) == 1 and energy.batch_shape in ((), batch) and "compaction" not in solver.exempt
         rows = _Rows(value) if separable and not unroll else None
         trajectory = [value.clone()] if record else []
@@ -206,7 +225,7 @@ def solve(
     if trajectory:
         found["trajectory"] = torch.stack(trajectory)
     converged = torch.zeros(batch, dtype=torch.bool, device=value.device) if residual is None else residual <= tol
-    return Solution(value, energies, converged, taken, found)
+    return Solution(value, energies, converged, taken, found, state)
 
 
 class _Rows:
