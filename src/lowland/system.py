@@ -106,6 +106,9 @@ class System:
         tell: ``tell(energy, values, solution) → one text a sample``; the default prints the label or the numbers.
         agent: ``agent(module, config, environment, policy) → who acts in the environment of that id``, by planning or with the policy
             (`lowland.environments.Agent`); absent if the system does not act.
+        surroundings: ``surroundings(config, environment, chosen) → options`` for `lowland.environments.make`: where that environment takes
+            place (in the part of a user's recordings that was kept for judging, say), beside what the user has chosen himself; absent
+            if it needs none.
         draw: ``draw(energy, values, solution) → one figure a sample``, the answer drawn on the input; without it nothing is drawn.
     """
 
@@ -133,6 +136,7 @@ class System:
     draw: Callable[[Any, Mapping[str, Tensor], Any], list[Any]] | None = None
     settle: Callable[[Any], Any] | None = None
     agent: Callable[[Any, Any, str, bool], Any] | None = None
+    surroundings: Callable[[Any, str, Mapping[str, Any]], Mapping[str, Any]] | None = None
     module: str = ""
 
     @property

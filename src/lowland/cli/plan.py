@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: How many deviations above the usual, on average over a plan, is far.
 FAR = 3.0
+#: What an environment is not asked to be, because `lowland.environments.record` and `replay` say it.
+OURS = ("name", "agent", "episodes", "steps", "seed", "progress", "index", "render_mode")
 
 
 def run(arguments: list[str]) -> int:
@@ -31,11 +33,19 @@ def run(arguments: list[str]) -> int:
         "are written to RUN/plans/ENVIRONMENT.",
         epilog="examples:\n"
         "  lowland plan runs/pendulum_mpc-… Pendulum-v1\n"
-        "  lowland plan runs/pendulum_mpc-… Pendulum-v1 --policy --episodes 100",
+        "  lowland plan runs/pendulum_mpc-… Pendulum-v1 --policy --episodes 100\n"
+        "  lowland plan runs/driving-… lowland/TrafficReplay-v0 --policy --set recording=my_traffic.csv --set lanes=3",
     )
     parser.add_argument("run", metavar="RUN", help="the folder of a run")
     parser.add_argument("environment", metavar="ENVIRONMENT", help="the id of a gymnasium environment")
     parser.add_argument("--policy", action="store_true", help="act with the policy that was trained, without planning")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="OPTION=VALUE",
+        help="an option of the environment; may be given several times (default: as the run's own data have it)",
+    )
     parser.add_argument("--episodes", type=int, default=10, metavar="N", help="how many, side by side (default: 10)")
     parser.add_argument("--steps", type=int, metavar="N", help="at most so many in each (default: the environment's)")
     parser.add_argument(
@@ -52,7 +62,8 @@ def run(arguments: list[str]) -> int:
     from ..train.log import progress
 
     model = load(options.run, options.device)
-    agent = _agent(model, options)
+    world = _world(model, options)
+    agent = _agent(model, options, world)
     folder = Path(
         options.out
         or Path(options.run) / "plans" / "".join(c if c.isalnum() or c == "-" else "_" for c in options.environment)
@@ -65,7 +76,7 @@ def run(arguments: list[str]) -> int:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         episodes = record(
-            options.environment, agent, options.episodes, steps=options.steps, seed=options.seed, progress=bar
+            options.environment, agent, options.episodes, steps=options.steps, seed=options.seed, progress=bar, **world
         )
     seconds = time.monotonic() - began
     path = episodes.save(folder / "episodes.safetensors")
@@ -73,7 +84,7 @@ def run(arguments: list[str]) -> int:
     if (outside := _outside(model, agent, episodes)) is not None:
         figures["outside"] = outside
     figures["warnings"] = sorted({str(one.message) for one in said if "last plan that was safe" in str(one.message)})
-    films, reason = _films(episodes, options.environment, folder)
+    films, reason = _films(episodes, options.environment, folder, world)
     report = _report(model, episodes, films, figures, options, folder)
     if options.json:
         written = {
@@ -96,14 +107,31 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def _agent(model: Model, options: Any) -> Any:
+def _world(model: Model, options: Any) -> dict[str, Any]:
+    """Options of the environment: those of the command line, and what they leave open as the system has it."""
+    chosen = {}
+    for words in options.set:
+        name, equals, value = words.partition("=")
+        if not name.isidentifier() or not equals:
+            raise UsageError(f"--set: wanted OPTION=VALUE, got {words!r}.")
+        if name in OURS:
+            raise UsageError(f"--set: {name} is no option of an environment; see `lowland plan --help`.")
+        try:
+            chosen[name] = json.loads(value)
+        except ValueError:
+            chosen[name] = value
+    known = model.system.surroundings
+    return {**(known(model.config, options.environment, chosen) if known is not None else {}), **chosen}
+
+
+def _agent(model: Model, options: Any, given: dict[str, Any]) -> Any:
     """Who acts, after a look at whether the environment fits what was learnt."""
     from ..environments import make, spaces_of
 
     if model.system.agent is None:
         raise UsageError(f"{model.system.name} does not act: its System declares no `agent`.")
     agent = model.system.agent(model.module, model.config, options.environment, options.policy)
-    world = make(options.environment)
+    world = make(options.environment, **given)
     state, action = spaces_of(world)
     world.close()
     wanted = _learnt(agent) or (state, action)
@@ -178,7 +206,7 @@ def _words(figures: dict[str, Any]) -> str:
     )
 
 
-def _films(episodes: Episodes, environment: str, folder: Path) -> tuple[dict[str, Path], str]:
+def _films(episodes: Episodes, environment: str, folder: Path, world: dict[str, Any]) -> tuple[dict[str, Path], str]:
     """GIFs of the best and the worst episode, or why there are none."""
     from PIL import Image
 
@@ -188,7 +216,7 @@ def _films(episodes: Episodes, environment: str, folder: Path) -> tuple[dict[str
     returns, films = episodes.returns, {}
     for name, index in (("best", int(returns.argmax())), ("worst", int(returns.argmin()))):
         try:
-            frames = replay(environment, episodes, index)
+            frames = replay(environment, episodes, index, **world)
         except Exception as error:  # whatever an environment's drawing may lack
             return {}, f"no pictures: {environment} can't be drawn here: {' '.join(str(error).split())}"
         pictures = [Image.fromarray(frame).convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
@@ -230,4 +258,5 @@ def _report(
     each = {str(index + 1): value for index, value in enumerate(returns[:40])}
     pictures.append(Picture("Each episode", "What it brought.", bars(each, label="return")))
     words = ["lowland", "plan", options.run, options.environment, *(["--policy"] if options.policy else [])]
+    words += [word for chosen in options.set for word in ("--set", chosen)]
     return write_report(folder, model.system, {"command": " ".join(words), "seconds": figures["seconds"]}, pictures)

@@ -32,7 +32,7 @@ def make(name: str, **options: Any) -> Any:
         **options: For ``gymnasium.make``: ``render_mode="rgb_array"``, …
 
     Raises:
-        UsageError: If gymnasium or what the environment needs is not installed, or there is no such environment.
+        UsageError: If gymnasium or what the environment needs is not installed, there is no such environment, or it has no such option.
     """
     if importlib.util.find_spec("gymnasium") is None:
         raise UsageError(f'{name} needs gymnasium, which is not installed: pip install "lowland[control]".')
@@ -53,6 +53,10 @@ def make(name: str, **options: Any) -> Any:
         raise UsageError(
             f"There is no environment called {name!r}: {' '.join(str(error).split())} {_remedy(name)}".rstrip()
         ) from error
+    except TypeError as error:
+        if not options or "argument" not in str(error):
+            raise
+        raise UsageError(f"{name} can't be made like that: {' '.join(str(error).split())}.") from error
     space = environment.action_space
     if isinstance(space, gymnasium.spaces.Box) and not (len({*space.low.flat}) == 1 and len({*space.high.flat}) == 1):
         environment = gymnasium.wrappers.RescaleAction(environment, np.float32(-1), np.float32(1))

@@ -11,7 +11,7 @@ Source: Henaff, Canziani & LeCun, Model-Predictive Policy Learning with Uncertai
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from ..data.traffic import LIMITS, STATE, Traffic, read_traffic, seen
-from ..errors import DataError
+from ..errors import DataError, UsageError
 from .highway import record_highway
 
 #: Length and height of a picture, in metres and in pixels a metre.
@@ -104,11 +104,19 @@ class TrafficReplay(gymnasium.Env):
     Args:
         render_mode: ``"rgb_array"`` to draw, ``None`` not to.
         **source: As for `Source`.
+
+    Raises:
+        UsageError: If something is a word that should be a number, or the other way round.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 5}  # noqa: RUF012 - as gymnasium wants it
 
     def __init__(self, render_mode: str | None = None, **source: Any) -> None:
+        for field in fields(Source):
+            kind, value = type(field.default), source.get(field.name, field.default)
+            if not isinstance(value, (int, float) if kind is float else kind):
+                wanted = {str: "the name of a file", int: "a whole number", float: "a number"}[kind]
+                raise UsageError(f"TrafficReplay: {field.name}: wanted {wanted}, got {value!r}.")
         self.render_mode = render_mode
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (STATE,), np.float32)

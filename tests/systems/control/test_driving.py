@@ -1,4 +1,4 @@
-"""Driving: what it costs, what is read off recordings, and from a file of one's own to a policy; that it runs at all the gallery tests."""
+"""Driving: from a file of one's own to a policy that acts in what was kept of it; that it runs at all the gallery tests."""
 
 import dataclasses
 import json
@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from lowland.cli import main
-from lowland.data.traffic import EACH, OWN, SIGHT, STATE
+from lowland.data import read_episodes
+from lowland.data.following import following_runs
+from lowland.data.traffic import EACH, OWN, SIGHT
 from lowland.errors import DataError
 from lowland.nets import IntelligentDriver
 from lowland.system import find
-from lowland.systems.control.driving import Config, DrivingCost, _followed, _following, _pairs, build, data
+from lowland.systems.control.driving import Config, _following, build, data
 from lowland.train import Settings, execute
 
 pytest.importorskip("gymnasium")
@@ -24,46 +26,10 @@ SMALL = {
 }  # fmt: skip
 
 
-def alone(y: float = 2.0, speed: float = 12.0) -> torch.Tensor:
-    """Nobody is near, in a lane's middle, as fast as one wants."""
-    s = torch.zeros(STATE)
-    s[0], s[1] = y, speed
-    s[OWN::EACH] = SIGHT * torch.tensor([1.0, -1.0] * 3)
-    return s
-
-
-def test_what_costs_nothing_and_what_does():
-    cost, still = DrivingCost(), torch.zeros(2)
-    assert cost(s=alone(), a=still).item() == pytest.approx(0, abs=1e-6)
-    assert cost(s=alone(4.0), a=still).item() == pytest.approx(0.2, abs=1e-6)  # on a line
-    assert cost(s=alone(0.0), a=still).item() == pytest.approx(0.2 + 5 * 1.5**2, rel=1e-5)  # half off the road
-    assert cost(s=alone(speed=6.0), a=still).item() == pytest.approx(0.3 / 4, rel=1e-5)
-    near = alone()
-    near[OWN + 2 * EACH] = 5.0  # it touches the one in front
-    assert cost.near(near).item() == pytest.approx(1.0, rel=1e-5)
-
-
-def test_a_slope_leads_away_from_who_is_near():
-    s = alone().requires_grad_()
-    with torch.no_grad():
-        s[OWN + 2 * EACH : OWN + 2 * EACH + 3] = torch.tensor([12.0, 0.5, -2.0])
-    slope = torch.autograd.grad(DrivingCost().near(s), s)[0]
-    along, across, faster = slope[OWN + 2 * EACH : OWN + 2 * EACH + 3]
-    assert along < 0 and across < 0 and faster < 0 and slope[1] > 0  # further off, aside, not closing in, slower
-
-
-def test_runs_of_followers_are_those_of_the_pair():
-    pair = _pairs(Config(following=False), "train")[0]
-    runs = _followed(pair)
-    assert runs["s"].shape[1:] == (4,) and runs["a"].shape[1:] == (10, 1) and runs["y"].shape[1:] == (10, 4)
-    torch.testing.assert_close(runs["y"][0, :, 0], pair[10:60:5, 0])
-    torch.testing.assert_close(runs["s"][:, 2:3] + 0.5 * runs["a"].sum(1), runs["y"][:, -1, 2:3], atol=1e-4, rtol=0)
-
-
 def test_a_follower_at_constant_speed_is_foreseen_by_who_says_so():
-    frames = torch.arange(100) / 10
-    pair = torch.stack([20 + 2 * frames, 8 + 0 * frames, 0 * frames, 10 + 0 * frames, 0 * frames, 10 * frames], 1)
-    runs = _followed(pair)
+    seconds = torch.arange(100) / 10
+    still = torch.zeros(100)
+    runs = following_runs([torch.stack([20 + 2 * seconds, 8 + still, still, 10 + still, still, 10 * seconds], 1)])
     found = _following(build(Config(following=False)).eval(), runs)
     assert found["constant_error"] == pytest.approx(0, abs=1e-3) and found["intelligent_error"] > 0.5
     assert isinstance(build(Config())["intelligent"].model, IntelligentDriver)
@@ -88,6 +54,36 @@ def test_from_a_file_of_ones_own_to_a_policy_that_drives(road, tmp_path, capsys)
     assert figures["policy_metres"] > 0 and figures["recorded_metres"] > 40
     assert main(["plan", str(tmp_path / "run"), ENVIRONMENT]) == 2
     assert "--policy" in capsys.readouterr().err
+    _plans_in_what_was_kept(tmp_path, capsys)
+    _plans_in_another_recording(tmp_path, capsys)
+
+
+def _plans_in_what_was_kept(tmp_path, capsys):
+    """Cars 6 and 7 of eight begin on the last quarter of the road, further on than 59 m; in the first lane and in the second."""
+    words = ["plan", str(tmp_path / "run"), ENVIRONMENT, "--policy", "--episodes", "4", "--steps", "3", "--json"]
+    assert main(words) == 0
+    episodes = read_episodes(json.loads(capsys.readouterr().out)["episodes_file"])
+    starts = torch.stack([episodes.episode(index).s[0] for index in range(4)])
+    assert sorted(starts[:, 0].tolist()) == [2, 2, 6, 6]
+    assert (starts[:, OWN + 2 * EACH] == SIGHT).all()  # nobody in front
+
+
+def _plans_in_another_recording(tmp_path, capsys):
+    other = tmp_path / "other.csv"
+    rows = [f"{frame / 10},{car},{10 * frame / 10 + 9 * car},{3.1 + car}" for frame in range(60) for car in range(3)]
+    other.write_text("\n".join(["time,vehicle,x,y", *rows]))
+    words = ["plan", str(tmp_path / "run"), ENVIRONMENT, "--policy", "--episodes", "3", "--steps", "3", "--json"]
+    assert main([*words, "--set", f"recording={other}", "--set", "lanes=3"]) == 0
+    episodes = read_episodes(json.loads(capsys.readouterr().out)["episodes_file"])
+    starts = [episodes.episode(index).s[0, 0].item() for index in range(3)]
+    assert sorted(starts) == pytest.approx([3.1, 4.1, 5.1])  # all three of them
+    for chosen, complaint in (
+        ("recoding=x", "recoding"), ("lanes=many", "lanes: wanted a whole number, got 'many'"), ("lanes", "wanted OPTION=VALUE"),
+        ("seed=3", "seed is no option"), (f"recording={tmp_path / 'nowhere.csv'}", "nowhere.csv"),
+    ):  # fmt: skip
+        assert main([*words, "--set", chosen]) != 0
+        said = capsys.readouterr().err
+        assert complaint in said and said.count("\n") == 1
 
 
 def test_a_part_of_the_road_is_kept_for_judging(road):

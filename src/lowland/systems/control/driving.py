@@ -35,8 +35,7 @@ The vehicles that begin on the last quarter of the road judge. Acting: ``lowland
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,17 +43,18 @@ import torch
 from torch import Tensor, nn
 
 from ...data import dataset, load
-from ...data.traffic import EACH, LIMITS, NEIGHBOURS, OWN, SIGHT, STATE
+from ...data.following import STEP, STEPS, constant_speed, following_runs, made_up_pair
+from ...data.traffic import EACH, LIMITS, OWN, SIGHT, STATE
 from ...energy import Driven, Energy, Forecast, LatentForecast, Rollout
+from ...environments.driving_cost import DONE, SEEN, DrivingCost
 from ...errors import UsageError
 from ...nets import Dynamics, IntelligentDriver, Policy, mlp
 from ...objectives import EnergyLoss, LatentPrediction, rank_correlation
-from ...spaces import Box, Real
+from ...spaces import Real
 from ...system import Data, Metric, System, register
 from ...train import Player, linear_decay
 
 ENVIRONMENT = "lowland/TrafficReplay-v0"
-SEEN, DONE = Real(STATE), Box(-1, 1, 2)
 #: First scenes of the highway: those that are learnt from, and those that are judged. Settings were chosen on scenes from 500 on.
 LEARN, JUDGE = 0, 900
 #: Of a file of one's own, the vehicles that begin on this part of the road are learnt from; on the rest they are judged.
@@ -66,8 +66,8 @@ WORDS = ("with doubt", "without doubt", "one version", "without z", "copied")
 AHEAD = slice(OWN, STATE, EACH)
 #: Cars that are driven for a picture.
 SHOWN = 30
-#: Drivers who follow: spacing (m), own and the leader's speed (m/s), own acceleration (m/s²); frames a step, and steps that are foreseen.
-FOLLOWER, LEADER, FRAMES, STEPS = Real(4), Real(1), 5, 10
+#: What is seen of drivers who follow, and what their leaders do.
+FOLLOWER, LEADER = Real(4), Real(1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,46 +122,6 @@ class Config:
     """Whether followers are those of the I-80, rather than made up."""
 
 
-class DrivingCost(Energy):
-    """What a moment of driving costs: Σ near² + 0.2 cos²(π y/lane) + 5 edge² + 0.3 slow² + 0.02 ‖a‖².
-
-    near: 1 where a neighbour touches along the road, falling to 0 at the distance that is safe at this speed, and across the road over
-    the width of a lane. edge: metres that a side of the car is less than half a metre from the edge. slow: the part of the wanted
-    speed that is missing. All of it has slopes.
-
-    Args:
-        lane: Width of a lane, in metres.
-        lanes: How many there are.
-        wanted: How fast one wants to go, in m/s.
-        length: Of a car, in metres.
-    """
-
-    broadcasts = True
-
-    def __init__(self, lane: float = 4.0, lanes: int = 4, wanted: float = 12.0, length: float = 5.0) -> None:
-        super().__init__(s=SEEN, a=DONE)
-        self.lane, self.lanes, self.wanted, self.length = lane, lanes, wanted, length
-
-    @classmethod
-    def example(cls) -> DrivingCost:
-        return cls()
-
-    def energies(self, s: Tensor, a: Tensor) -> Tensor:
-        y, speed = s[..., 0], s[..., 1]
-        between = torch.cos(math.pi * y / self.lane).square()
-        edge = ((1.5 - y).relu() + (y - self.lane * self.lanes + 1.5).relu()).square()
-        slow = (speed / self.wanted - 1).square()
-        return self.near(s) + 0.2 * between + 5 * edge + 0.3 * slow + 0.02 * a.square().sum(-1)
-
-    def near(self, s: Tensor) -> Tensor:
-        """The first part: how near others are."""
-        along, across, faster, _ = s[..., OWN:].unflatten(-1, (NEIGHBOURS, EACH)).unbind(-1)
-        closing = -(faster * along.tanh()).clamp(-5, 5)
-        safe = (2 + 0.8 * s[..., 1:2].clamp(0, 30) + 0.5 * closing).clamp_min(1)
-        beside = (1.1 - across.abs() / self.lane).clamp(0, 1)
-        return ((1 - (along.abs() - self.length) / safe).clamp(0, 2) * beside).square().sum(-1)
-
-
 def settle(config: Config) -> Config:
     """A file is found again from anywhere."""
     return config if config.data == "highway" else dataclasses.replace(config, data=str(Path(config.data).absolute()))
@@ -190,7 +150,7 @@ def build(config: Config) -> nn.ModuleDict:
             "plain": Driven(plan(plain), Policy(SEEN, DONE)),
             "cloned": Driven(careful, Policy(SEEN, DONE)),
             "follower": LatentForecast(follower, _encoder(4, 1), STEPS, noise=config.noise),
-            "intelligent": Forecast(IntelligentDriver(FRAMES / 10), STEPS),
+            "intelligent": Forecast(IntelligentDriver(STEP), STEPS),
         }
     )
 
@@ -216,8 +176,7 @@ def data(config: Config) -> Data:
     for name, source in zip(("train", "test"), _sources(config), strict=True):
         parts = [one.runs(config.horizon, one.stretch(source.low, source.high)) for one in source.traffic()]
         found[name] = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
-        followed = [_followed(pair) for pair in _pairs(config, name)]
-        found[f"{name} pairs"] = {key: torch.cat([part[key] for part in followed]) for key in followed[0]}
+        found[f"{name} pairs"] = following_runs(_pairs(config, name))
     runs = found["train"]
     split = f"{config.scenes} scenes" if config.data == "highway" else "by place"
     sources = {Path(config.data).name: {"split": split, "samples": len(runs["s"]), "sha256": {}}}
@@ -228,26 +187,8 @@ def data(config: Config) -> Data:
 
 
 def _pairs(config: Config, split: str) -> list[Tensor]:
-    """Leaders and followers ``(T, 6)``, as in `lowland.data.ngsim_i80`."""
-    if config.following:
-        return load("ngsim_i80", split)["pairs"]
-    generator, law = torch.Generator().manual_seed(len(split)), IntelligentDriver(0.1)
-    push = torch.randn(1, 200, 1, generator=generator).repeat_interleave(3, 1)[:, :200]
-    s = torch.tensor([[12.0, 8.0, 8.0, 0.0]])
-    states = torch.cat([s[:, None], law.rollout(s, push)[0].detach()[:, :-1]], 1)[0]
-    spacing, speed, leader, own = states.unbind(-1)
-    return [torch.stack([spacing, speed, own, leader, push[0, :, 0], leader.cumsum(0) / 10], -1)]
-
-
-def _followed(pair: Tensor) -> dict[str, Tensor]:
-    """Runs of five seconds: ``s (W, 4)``, what the leader did ``a (W, T, 1)``, and what came ``y (W, T, 4)``."""
-    spacing, speed, leader = pair[:, 0], pair[:, 1], pair[:, 3]
-    states = torch.stack(
-        [spacing[FRAMES:], speed[FRAMES:], leader[FRAMES:], (speed[FRAMES:] - speed[:-FRAMES]) / (FRAMES / 10)], -1
-    )
-    later = torch.arange(0, len(states) - FRAMES * STEPS)[:, None] + FRAMES * torch.arange(STEPS + 1)
-    runs = states[later]
-    return {"s": runs[:, 0], "a": runs[:, :, 2:3].diff(dim=1) / (FRAMES / 10), "y": runs[:, 1:]}
+    """Leaders and followers, as in `lowland.data.ngsim_i80`."""
+    return load("ngsim_i80", split)["pairs"] if config.following else [made_up_pair(len(split))]
 
 
 # --- learning ---------------------------------------------------------------------------------------------------------------
@@ -339,6 +280,14 @@ def act(model: Any, config: Config, environment: str, policy: bool) -> Any:
     return Follow(model["policy"].policy)
 
 
+def surroundings(config: Config, environment: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """What the environment replays: the part of one's own recording that judges, one of the highway's scenes, or all of another file."""
+    if environment != ENVIRONMENT:
+        return {}
+    judged = dataclasses.asdict(_sources(config)[1])
+    return {**judged, "scenes": 1, **({"low": 0.0} if "recording" in chosen else {})}
+
+
 # --- judging ----------------------------------------------------------------------------------------------------------------
 
 
@@ -417,17 +366,15 @@ def _doubts(model: Any, config: Config, runs: dict[str, Tensor]) -> dict[str, fl
 def _following(model: Any, runs: dict[str, Tensor]) -> dict[str, float]:
     """How far off a follower's place is after five seconds, in metres (root of the mean square)."""
     s, a, end = runs["s"], runs["a"], runs["y"][:, -1, 0]
-    generator, seconds = torch.Generator().manual_seed(0), FRAMES / 10
+    generator = torch.Generator().manual_seed(0)
     drawn = [
         model["follower"].model.rollout(s, a, torch.randn(*a.shape, generator=generator))[0, :, -1, 0]
         for _ in range(10)
     ]
-    leader = torch.cat([s[:, 2:3], runs["y"][..., 2]], 1)
-    still = s[:, 0] + seconds * ((leader[:, 1:] + leader[:, :-1]) / 2 - s[:, 1:2]).sum(1)
     off = {
         "following_error": torch.stack(drawn).mean(0) - end,
         "intelligent_error": model["intelligent"].model.rollout(s, a)[0, :, -1, 0] - end,
-        "constant_error": still - end,
+        "constant_error": constant_speed(runs) - end,
     }
     found = {name: value.square().mean().sqrt().item() for name, value in off.items()}
     gain = 1 - found["following_error"] / max(min(found["intelligent_error"], found["constant_error"]), 1e-6)
@@ -436,6 +383,7 @@ def _following(model: Any, runs: dict[str, Tensor]) -> dict[str, float]:
 
 def figures(model: Any, config: Config, data: Data) -> list[Any]:
     from ...report import Picture, bars, lines
+    from ...report.road import moments
 
     runs = _some(data.extra["test"], 300)
     drawn = _samples(model, config, runs, 10)
@@ -456,7 +404,7 @@ def figures(model: Any, config: Config, data: Data) -> list[Any]:
     return [
         Picture("What the others may do", "Orange: the car. Blue: its neighbours; thin lines: where ten z take them, seen from it; red: "
                 "where a model without z does; rings: where they were. Beside it: cars that get through recordings nobody learnt from, of "
-                f"{SHOWN}.", _road(runs, drawn, blurred, config, through)),
+                f"{SHOWN}.", moments(_moments(runs, drawn, blurred), through, config.lanes, config.lane)),
         Picture("Cars that get through", f"Of {SHOWN} cars of recordings that nobody learnt from; all others do what they did.",
                 bars(through, unit="%")),
         Picture("How far it sees", "Neighbours' places along the road.",
@@ -464,47 +412,14 @@ def figures(model: Any, config: Config, data: Data) -> list[Any]:
     ]  # fmt: skip
 
 
-def _road(runs: dict[str, Tensor], drawn: Tensor, blurred: Tensor, config: Config, through: dict[str, float]) -> Any:
-    """Moments in which futures differ, each a stretch of road seen from the car; and who gets through."""
-    from ...report import panels
+def _moments(runs: dict[str, Tensor], drawn: Tensor, blurred: Tensor) -> list[Any]:
+    """Four of those in which futures differ."""
+    from ...report.road import Moment
 
-    figure, grid = panels(4, 2, width=9.6, height=4.6, width_ratios=(3, 1))
     nobody = runs["s"][:, AHEAD].abs() >= SIGHT
     spread = drawn[:, :, -1, AHEAD].std(0).masked_fill(nobody, 0.0).amax(-1)
     chosen = spread.argsort(descending=True)[: max(len(spread) // 8, 4)][:: max(len(spread) // 32, 1)][:4].tolist()
-    for axes, row in zip(grid[:, 0], chosen, strict=False):
-        _moment(axes, runs["s"][row], runs["y"][row], drawn[:, row], blurred[row], config)
-    grid[-1, 0].set_xlabel("metres along the road")
-    for axes in grid[:, 1]:
-        axes.remove()
-    beside = figure.add_subplot(grid[0, 1].get_gridspec()[:, 1])
-    beside.barh(range(len(through)), list(through.values()), color=["#dc6e32", *["#9db8cc"] * (len(through) - 1)])
-    beside.set_yticks(range(len(through)), list(through))
-    beside.invert_yaxis()
-    beside.set(xlabel="% get through", xlim=(0, 100))
-    return figure
-
-
-def _moment(axes: Any, s: Tensor, y: Tensor, drawn: Tensor, blurred: Tensor, config: Config) -> None:
-    from matplotlib.patches import Rectangle
-
-    def places(states: Tensor) -> tuple[Tensor, Tensor]:
-        along, across = states[..., OWN:].unflatten(-1, (NEIGHBOURS, EACH))[..., :2].unbind(-1)
-        return along, across + states[..., :1]
-
-    for line in range(config.lanes + 1):
-        axes.axhline(line * config.lane, color="#c8ccd2", linewidth=2 if line in (0, config.lanes) else 0.8, zorder=0)
-    now, later, one, futures = (places(part) for part in (s, y, blurred, drawn))
-    for car in range(NEIGHBOURS):
-        if now[0][car].abs() >= SIGHT:
-            continue
-        axes.add_patch(Rectangle((float(now[0][car]) - 2.5, float(now[1][car]) - 1), 5, 2, color="#b9cfdd"))
-        axes.plot(futures[0][:, :, car].T, futures[1][:, :, car].T, color="#285a78", linewidth=0.7)
-        axes.plot(futures[0][:, -1, car], futures[1][:, -1, car], ".", color="#285a78", markersize=4)
-        axes.plot(one[0][-1, car], one[1][-1, car], "x", color="#c02020", markersize=6, markeredgewidth=1.6)
-        axes.plot(later[0][-1, car], later[1][-1, car], "o", color="#14303f", markersize=7, fillstyle="none")
-    axes.add_patch(Rectangle((-2.5, s[0].item() - 1), 5, 2, color="#dc6e32"))
-    axes.set(xlim=(-36, 36), ylim=(config.lanes * config.lane + 0.5, -0.5), yticks=[])
+    return [Moment(runs["s"][row], runs["y"][row], blurred[row], drawn[:, row]) for row in chosen]
 
 
 _HIGHWAY = "highway-env scenes that were not watched"
@@ -528,6 +443,7 @@ register(
         evaluate=evaluate,
         figures=figures,
         agent=act,
+        surroundings=surroundings,
         main="plan",
         observed="s",
         unknown="a",
