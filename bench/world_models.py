@@ -1,7 +1,8 @@
 """Learning a small world beside a hand-written loop, and a policy beside the planning it replaces; all on one thread.
 
 The world is a network 6-64-64-4 that says how a state of 4 numbers changes with an action of 2, learnt from 20,000 random steps by
-Adam: the same network from the same start, as many batches. The policy drives a cart on rails, whose best plans are known exactly.
+Adam: the same network from the same start, inputs and changes in their usual units, as many batches. The policy drives a cart on
+rails, whose best plans are known exactly.
 """
 
 from __future__ import annotations
@@ -66,13 +67,16 @@ def _network() -> nn.Sequential:
 def bare(s: Tensor, a: Tensor, y: Tensor) -> tuple[float, float]:
     """The loop that everybody writes, its batches cut from tensors."""
     network = _network()
+    deviation, mean = torch.std_mean(torch.cat([s, a], -1), 0)
+    scale = (y - s).square().mean(0).sqrt()
     optimizer = torch.optim.Adam(network.parameters(), lr=RATE)
     losses, taken, began = [], 0, time.process_time()
     while taken < STEPS:
         for rows in torch.randperm(len(s)).split(BATCH)[: STEPS - taken]:
             now, push, after = s[rows], a[rows], y[rows]
             optimizer.zero_grad(set_to_none=True)
-            loss = 0.5 * (after - now - network(torch.cat([now, push], -1))).square().sum(-1).mean()
+            said = now + scale * network((torch.cat([now, push], -1) - mean) / deviation)
+            loss = 0.5 * ((after - said) / scale).square().sum(-1).mean()
             loss.backward()
             optimizer.step()
             losses.append(loss.detach())
@@ -89,6 +93,7 @@ def ours(s: Tensor, a: Tensor, y: Tensor) -> tuple[float, float]:
     from lowland.train import Player, Trainer
 
     model, objective = Dynamics(Real(STATE), Real(ACTION), UNITS), EnergyLoss()
+    model.fit_scale(s, a, y)
     with torch.no_grad():
         for place, (weight, bias) in enumerate(zip(model.weights, model.biases, strict=True)):
             layer = _network()[2 * place]

@@ -11,7 +11,7 @@ of Trials, NeurIPS 2018, for ensembles; Henaff, Canziani & LeCun, ICLR 2019, for
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -95,7 +95,7 @@ class WorldModel(nn.Module):
         if len(lengths) != 1:
             raise SpaceError(f"rollout: wanted a and z over the same time, got {sorted(lengths)} steps.")
         batch, length = broadcast_shapes(shapes), lengths.pop()
-        now = s.expand(*batch, *self.state.shape).reshape(batch.numel(), *self.state.shape)
+        now = _flat(s, batch, len(self.state.shape))
         now = now.expand(self.versions, *now.shape)
         actions = _by_time(a, batch, self.action)
         latent = [None] * length if z is None or self.z is None else _by_time(z, batch, self.z)
@@ -105,15 +105,22 @@ class WorldModel(nn.Module):
             after = recompute(step, now, actions[t], latent[t], use_reentrant=False) if keep else None
             now = step(now, actions[t], latent[t]) if after is None else after
             states.append(now)
-        future = torch.stack(states).movedim(0, 2)
-        return future.reshape(future.shape[0], *batch, length, *self.state.shape)
+        future = torch.stack(states, 2) if length > 1 else states[0].unsqueeze(2)
+        return future if len(batch) == 1 else future.reshape(len(future), *batch, length, *self.state.shape)
 
 
-def _by_time(value: Tensor, batch: torch.Size, space: Space) -> Tensor:
-    """``(*B, T, *event)`` → ``(T, N, *event)``, the samples of each step side by side in memory, as narrow layers want them."""
-    axes = 1 + len(space.shape)
-    event = value.shape[value.ndim - axes :]
-    return value.expand(*batch, *event).reshape(batch.numel(), *event).movedim(0, -1).contiguous().movedim(-1, 1)
+def _flat(value: Tensor, batch: torch.Size, event: int) -> Tensor:
+    """``(*B, *event)`` → ``(N, *event)``, with all of the batch; the last ``event`` axes stay."""
+    if value.ndim == event + 1 and len(value) == batch.numel():
+        return value
+    own = value.shape[value.ndim - event :]
+    return value.expand(*batch, *own).reshape(batch.numel(), *own)
+
+
+def _by_time(value: Tensor, batch: torch.Size, space: Space) -> Sequence[Tensor]:
+    """``(*B, T, *event)`` → T of ``(N, *event)``, samples side by side in memory, as narrow layers want them."""
+    flat = _flat(value, batch, 1 + len(space.shape))
+    return flat.movedim(0, -1).contiguous().movedim(-1, 1).unbind()
 
 
 class KnownModel(WorldModel):
@@ -156,7 +163,8 @@ class Forecast(Energy):
         return cls(KnownModel(lambda s, a: s + a.tanh(), Real(2), Real(2)), 3)
 
     def energies(self, s: Tensor, a: Tensor, y: Tensor, z: Tensor | None = None) -> Tensor:
-        return self.of_versions(s, a, y, z).mean(0)
+        each = self.of_versions(s, a, y, z)
+        return each.mean(0) if len(each) > 1 else each.squeeze(0)
 
     def of_versions(self, s: Tensor, a: Tensor, y: Tensor, z: Tensor | None = None) -> Tensor:
         """The energy of each version alone, ``(M, *B)``: what lets every member of an ensemble learn from data of its own."""

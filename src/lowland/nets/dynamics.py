@@ -132,7 +132,7 @@ class Dynamics(WorldModel):
         hidden = torch.cat([hidden, *others[1:]], 1) if len(others) > 1 else hidden
         nonlinearity = self._nonlinearity()
         for layer, (weight, bias) in enumerate(layers):
-            hidden = _product(weight, hidden).add_(bias)
+            hidden = _affine(weight, hidden, bias)
             if layer < len(layers) - 1:
                 hidden = nonlinearity(hidden)
                 if self.dropout:
@@ -152,9 +152,11 @@ class Dynamics(WorldModel):
         )
 
 
-def _product(weight: Float[Tensor, "M K D"], x: Float[Tensor, "M D N"]) -> Float[Tensor, "M K N"]:
+def _affine(
+    weight: Float[Tensor, "M K D"], x: Float[Tensor, "M D N"], bias: Float[Tensor, "M K 1"]
+) -> Float[Tensor, "M K N"]:
     """Of each member, by the faster library where it is large."""
     if weight[0].numel() * x.shape[-1] < LARGE:
-        return torch.bmm(weight, x)
+        return torch.baddbmm(bias, weight, x)
     each = [linear(one, sample.mT) for one, sample in zip(weight, x, strict=True)]
-    return each[0].unsqueeze(0) if len(each) == 1 else torch.stack(each)
+    return (each[0].unsqueeze(0) if len(each) == 1 else torch.stack(each)).add_(bias)
