@@ -7,7 +7,7 @@ from torch import nn
 from lowland.energy import Driven, Function, GoalDistance, KnownModel, QuadraticCost, Rollout
 from lowland.errors import UsageError, VariableError
 from lowland.inference import GradientDescent
-from lowland.nets import Dynamics, Policy
+from lowland.nets import Dynamics, Policy, Starts
 from lowland.spaces import Box, Real
 
 STATE, ACTION = Real(2), Box(-1, 1, 2)
@@ -60,6 +60,33 @@ def test_a_policy_stays_in_its_box_and_takes_its_units_from_the_data():
     assert a.std(0).min() > 1e-3
     with pytest.raises(UsageError, match="finite bounds"):
         Policy(Real(3), Real(2))
+
+
+def test_of_several_starts_each_learns_by_itself_and_the_best_acts():
+    torch.manual_seed(0)
+    policies = [Policy(STATE, ACTION, (8,)) for _ in range(3)]
+    alone = Driven(plan(), Policy(STATE, ACTION, (8,)))
+    alone.policy.load_state_dict(policies[1].state_dict())
+    together = Driven(plan(), Starts(policies))
+    s = torch.randn(30, 2)
+    together.policy.fit_scale(s)
+    alone.policy.fit_scale(s)
+    (3 * together(s=s).mean()).backward()
+    alone(s=s[10:20]).mean().backward()
+    for one, other in zip(policies[1].parameters(), alone.policy.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+    norms = [nn.utils.get_total_norm([part.grad for part in policy.parameters()]) for policy in policies]
+    together.policy.clip(float(norms[1]))
+    clipped = [nn.utils.get_total_norm([part.grad for part in policy.parameters()]) for policy in policies]
+    torch.testing.assert_close(clipped, [min(norm, norms[1]) for norm in norms], rtol=1e-4, atol=1e-6)
+
+    energies = together.policy.choose(lambda: together(s=s))
+    each = torch.stack([Driven(plan(), policy)(s=s).mean() for policy in policies]).detach()
+    torch.testing.assert_close(energies, each)
+    assert int(together.policy.best) == int(each.argmin())
+    torch.testing.assert_close(together.policy(s), policies[int(each.argmin())](s))
+    with pytest.raises(UsageError, match="at least one"):
+        Starts([])
 
 
 def test_a_goal_that_a_policy_does_not_see_is_refused():

@@ -16,7 +16,7 @@ from .memory_hops import MemoryHops
 from .mlp import mlp
 from .onward import Onward
 from .parallel_transformer import ParallelTransformer
-from .policy import Policy
+from .policy import Policy, Starts
 from .recurrent import Recurrent
 from .segment_recogniser import SegmentRecogniser
 from .space_displacement import SpaceDisplacementNet, multiply_adds
@@ -66,6 +66,7 @@ __all__ = [
     "ParallelTransformer",
     "PartialConvolution",
     "Policy",
+    "Starts",
     "ScaledTanh",
     "SegmentRecogniser",
     "SpaceDisplacementNet",

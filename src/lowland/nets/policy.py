@@ -1,11 +1,12 @@
-"""A policy: what to do in a state, inside the box that actions have to lie in.
+"""A policy: what to do in a state, inside the box that actions have to lie in; and several of them, of which the best acts.
 
 π(s) = middle + reach ⊙ tanh( net( (s − μ)/σ ) )
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,3 +55,65 @@ class Policy(nn.Module):
         middle, reach = (self.action.high + self.action.low) / 2, (self.action.high - self.action.low) / 2
         said = self.net((s.flatten(1) - self.centre) / self.width)
         return middle + reach * said.tanh().unflatten(-1, self.action.shape)
+
+
+class Starts(nn.Module):
+    """Several policies that begin in different places; each learns from its part of a batch, and the best of them acts.
+
+    An energy that a policy lowers has several valleys, and into which one of them a start leads is luck.
+
+    Args:
+        policies: Of one space of states and one of actions.
+
+    Attributes:
+        best: Number of the one that acts, out of training; 0 until `choose`.
+
+    Raises:
+        UsageError: If there is no policy.
+    """
+
+    best: Tensor
+
+    def __init__(self, policies: Sequence[Policy]) -> None:
+        super().__init__()
+        if not policies:
+            raise UsageError("Starts: wanted at least one policy, got none.")
+        self.state, self.action = policies[0].state, policies[0].action
+        self.policies = nn.ModuleList(policies)
+        self.register_buffer("best", torch.tensor(0))
+
+    def fit_scale(self, s: Tensor) -> None:
+        """As for `Policy`, of all of them."""
+        for policy in self._all():
+            policy.fit_scale(s)
+
+    def forward(self, s: Tensor) -> Tensor:
+        """``(N, *S)`` → ``(N, *A)``; in training the first rows are the first one's."""
+        if not self.training:
+            return self._all()[int(self.best)](s)
+        parts = s.tensor_split(len(self.policies))
+        return torch.cat([policy(part) for policy, part in zip(self._all(), parts, strict=True)])
+
+    @torch.no_grad()
+    def choose(self, energy: Callable[[], Tensor]) -> Tensor:
+        """From now on the one acts whose energy is lowest: ``(K)``, the energies.
+
+        Args:
+            energy: What it costs to do as this module says; asked once for each of the policies, and averaged.
+        """
+        self.eval()
+        found = []
+        for number in range(len(self.policies)):
+            self.best.fill_(number)
+            found.append(energy().mean())
+        energies = torch.stack(found)
+        self.best.copy_(energies.nan_to_num(torch.inf).argmin())
+        return energies
+
+    def clip(self, norm: float) -> None:
+        """Limit the gradient of each of them by itself, so that none is in the way of another."""
+        for policy in self.policies:
+            nn.utils.clip_grad_norm_(policy.parameters(), norm)
+
+    def _all(self) -> list[Any]:
+        return list(self.policies)

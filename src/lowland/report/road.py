@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from jaxtyping import Float
@@ -26,6 +27,23 @@ class Moment(NamedTuple):
     came: Float[Tensor, "T S"]
     blurred: Float[Tensor, "T S"]
     drawn: Float[Tensor, "K T S"]
+
+
+def telling(runs: Mapping[str, Tensor], blurred: Tensor, drawn: Tensor, count: int = 4) -> list[Moment]:
+    """Some of the moments in which futures differ most.
+
+    Args:
+        runs: ``s (W, S)`` and ``y (W, T, S)``.
+        blurred: ``(W, T, S)``, as a model without z has it.
+        drawn: ``(K, W, T, S)``, with several z.
+        count: How many.
+    """
+    along = slice(OWN, None, EACH)
+    nobody = runs["s"][:, along].abs() >= SIGHT
+    spread = drawn[:, :, -1, along].std(0).masked_fill(nobody, 0.0).amax(-1)
+    most, apart = max(len(spread) // 8, count), max(len(spread) // 32, 1)
+    chosen = spread.argsort(descending=True)[:most:apart][:count].tolist()
+    return [Moment(runs["s"][row], runs["y"][row], blurred[row], drawn[:, row]) for row in chosen]
 
 
 def moments(shown: list[Moment], through: dict[str, float], lanes: int, lane: float) -> Figure:

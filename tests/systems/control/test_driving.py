@@ -21,7 +21,7 @@ pytest.importorskip("gymnasium")
 
 ENVIRONMENT = "lowland/TrafficReplay-v0"
 SMALL = {
-    "hidden": 8, "z": 2, "masks": 2, "ahead": 2, "steps": 5, "policy_steps": 3, "judged": 2, "following": False, "lanes": 2,
+    "hidden": 8, "z": 2, "masks": 2, "ahead": 2, "steps": 5, "policy_steps": 3, "starts": 2, "judged": 2, "following": False, "lanes": 2,
     "horizon": 5,
 }  # fmt: skip
 

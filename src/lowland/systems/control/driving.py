@@ -10,7 +10,8 @@ doubt; one learnt in a single model without z or dropout; one that copies the dr
 follow the one in front of them, beside the intelligent driver model with its five numbers fitted to the same drivers.
 
 Training: a z that an encoder believes in, a fifth of the time drawn blindly (strategy A2, 5 steps of 0.2 s in a row); the model then stays
-    as it is, and policies lower their plan's energy over recorded states. Nobody drives while the model is learnt.
+    as it is, and policies lower their plan's energy over recorded states; of four that begin in different places the one with the
+    lowest energy is kept. Nobody drives while the model is learnt.
 No collapse: what came next is given, and what z may tell of it costs its KL divergence. The energy of a plan is learnt from nothing but it.
 Sources: Henaff, Canziani & LeCun, Model-Predictive Policy Learning with Uncertainty Regularization, ICLR 2019, sections 2–5; Treiber,
     Hennecke & Helbing, Physical Review E 62 (2000), and Kesting, Treiber & Helbing (2007), for the drivers that are watched and for those
@@ -44,11 +45,11 @@ from torch import Tensor, nn
 
 from ...data import dataset, load
 from ...data.following import STEP, STEPS, constant_speed, following_runs, made_up_pair
-from ...data.traffic import EACH, LIMITS, OWN, SIGHT, STATE
+from ...data.traffic import EACH, LIMITS, OWN, STATE
 from ...energy import Driven, Energy, Forecast, LatentForecast, Rollout
 from ...environments.driving_cost import DONE, SEEN, DrivingCost
 from ...errors import UsageError
-from ...nets import Dynamics, IntelligentDriver, Policy, mlp
+from ...nets import Dynamics, IntelligentDriver, Policy, Starts, mlp
 from ...objectives import EnergyLoss, LatentPrediction, rank_correlation
 from ...spaces import Real
 from ...system import Data, Metric, System, register
@@ -64,6 +65,8 @@ POLICIES = ("policy", "averaged", "careless", "plain", "cloned")
 WORDS = ("with doubt", "without doubt", "one version", "without z", "copied")
 #: The neighbours' places along the road, in a state.
 AHEAD = slice(OWN, STATE, EACH)
+#: States at which the policies of several starts are compared.
+CHOSEN = 1000
 #: Cars that are driven for a picture.
 SHOWN = 30
 #: What is seen of drivers who follow, and what their leaders do.
@@ -112,10 +115,12 @@ class Config:
     """Steps that the policy's energy looks ahead."""
     discount: float = 0.99
     """What a step counts, of the one before."""
-    uncertainty: float = 0.03
+    uncertainty: float = 0.1
     """Weight of the uncertainty cost, in units of cost per deviation from the usual doubt."""
     policy_steps: int = 600
     """Steps of training of each policy."""
+    starts: int = 4
+    """Policies that are begun; the one with the lowest energy is kept."""
     judged: int = 100
     """Cars that are driven to judge each policy."""
     following: bool = True
@@ -135,6 +140,9 @@ def build(config: Config) -> nn.ModuleDict:
     def plan(model: Dynamics, uncertainty: float = 0.0) -> Rollout:
         return Rollout(model, cost, config.horizon, uncertainty=uncertainty, discount=config.discount)
 
+    def starts() -> Starts:
+        return Starts([Policy(SEEN, DONE) for _ in range(config.starts)])
+
     whole = Dynamics(SEEN, DONE, units, z=Real(config.z))
     plain, follower = Dynamics(SEEN, DONE, units), Dynamics(FOLLOWER, LEADER, z=Real(1))
     careful = plan(model, config.uncertainty)
@@ -144,10 +152,10 @@ def build(config: Config) -> nn.ModuleDict:
             "whole": Forecast(whole, config.ahead),
             "blurred": Forecast(plain, config.ahead),
             "plan": careful,
-            "policy": Driven(careful, Policy(SEEN, DONE)),
-            "averaged": Driven(plan(model), Policy(SEEN, DONE)),
-            "careless": Driven(plan(whole), Policy(SEEN, DONE)),
-            "plain": Driven(plan(plain), Policy(SEEN, DONE)),
+            "policy": Driven(careful, starts()),
+            "averaged": Driven(plan(model), starts()),
+            "careless": Driven(plan(whole), starts()),
+            "plain": Driven(plan(plain), starts()),
             "cloned": Driven(careful, Policy(SEEN, DONE)),
             "follower": LatentForecast(follower, _encoder(4, 1), STEPS, noise=config.noise),
             "intelligent": Forecast(IntelligentDriver(STEP), STEPS),
@@ -210,27 +218,43 @@ def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
     learnt = [part for name in ("forecast", "whole", "blurred") for part in model[name].parameters()]
     for parameter in learnt:  # policies go downhill in them, and leave them as they are
         parameter.requires_grad_(False)
-    objective = EnergyLoss()
     for name in POLICIES[:-1]:
-        driven = model[name]
-
-        def loss(batch: dict[str, Tensor], driven: Driven = driven) -> Any:
-            z = {"z": torch.randn(len(batch["s"]), config.horizon, config.z)} if "z" in driven.spaces else {}
-            return objective(driven, {**batch, **z})
-
-        player = Player(name, driven, loss, _adam(config.rate), linear_decay, clip=10.0)
-        trainer.fit(name, player, {"s": runs["s"]}, steps=config.policy_steps, batch_size=64)
+        _drive(name, model[name], config, runs["s"], trainer)
     for parameter in learnt:
         parameter.requires_grad_(True)
     clone = model["cloned"]
-    copy = Player(
-        "cloned",
-        clone,
-        lambda batch: (clone.policy(batch["s"]) - batch["a"]).square().mean(),
-        _adam(config.rate),
-        linear_decay,
-    )
+
+    def unlike(batch: dict[str, Tensor]) -> Tensor:
+        return (clone.policy(batch["s"]) - batch["a"]).square().mean()
+
+    copy = Player("cloned", clone, unlike, _adam(config.rate), linear_decay)
     trainer.fit("cloned", copy, {"s": runs["s"], "a": runs["a"][:, 0]}, steps=config.steps, batch_size=256)
+
+
+def _drive(name: str, driven: Driven, config: Config, s: Tensor, trainer: Any) -> None:
+    """Several policies, of which the one with the lowest energy is kept."""
+    starts, objective = driven.policy, EnergyLoss()
+
+    def drawn(count: int, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        return {"z": _drawn(count, config, generator)} if "z" in driven.spaces else {}
+
+    def loss(batch: dict[str, Tensor]) -> Any:
+        return objective(driven, {**batch, **drawn(len(batch["s"]))})
+
+    def adam(parameters: Any) -> torch.optim.Optimizer:
+        optimizer = _adam(config.rate)(parameters)
+        optimizer.register_step_pre_hook(lambda *_: starts.clip(10.0 / config.starts))
+        return optimizer
+
+    player = Player(name, driven, loss, adam, linear_decay)
+    trainer.fit(name, player, {"s": s}, steps=config.policy_steps, batch_size=64 * config.starts)
+
+    def choose() -> None:
+        some = torch.randperm(len(s), generator=trainer.generator)[:CHOSEN]
+        z = drawn(len(some), trainer.generator)
+        starts.choose(lambda: driven(s=s[some], **z))
+
+    trainer.once(f"{name} chosen", choose)
 
 
 def _foresee(model: Any, config: Config, data: Data, trainer: Any) -> None:
@@ -261,7 +285,7 @@ def _model(forecast: Any) -> Any:
     return forecast.model
 
 
-def _drawn(count: int, config: Config, generator: torch.Generator) -> Tensor:
+def _drawn(count: int, config: Config, generator: torch.Generator | None) -> Tensor:
     return torch.randn(count, config.horizon, config.z, generator=generator)
 
 
@@ -383,7 +407,7 @@ def _following(model: Any, runs: dict[str, Tensor]) -> dict[str, float]:
 
 def figures(model: Any, config: Config, data: Data) -> list[Any]:
     from ...report import Picture, bars, lines
-    from ...report.road import moments
+    from ...report.road import moments, telling
 
     runs = _some(data.extra["test"], 300)
     drawn = _samples(model, config, runs, 10)
@@ -404,22 +428,12 @@ def figures(model: Any, config: Config, data: Data) -> list[Any]:
     return [
         Picture("What the others may do", "Orange: the car. Blue: its neighbours; thin lines: where ten z take them, seen from it; red: "
                 "where a model without z does; rings: where they were. Beside it: cars that get through recordings nobody learnt from, of "
-                f"{SHOWN}.", moments(_moments(runs, drawn, blurred), through, config.lanes, config.lane)),
+                f"{SHOWN}.", moments(telling(runs, blurred, drawn), through, config.lanes, config.lane)),
         Picture("Cars that get through", f"Of {SHOWN} cars of recordings that nobody learnt from; all others do what they did.",
                 bars(through, unit="%")),
         Picture("How far it sees", "Neighbours' places along the road.",
                 lines(ahead, errors, xlabel="seconds ahead", ylabel="metres off")),
     ]  # fmt: skip
-
-
-def _moments(runs: dict[str, Tensor], drawn: Tensor, blurred: Tensor) -> list[Any]:
-    """Four of those in which futures differ."""
-    from ...report.road import Moment
-
-    nobody = runs["s"][:, AHEAD].abs() >= SIGHT
-    spread = drawn[:, :, -1, AHEAD].std(0).masked_fill(nobody, 0.0).amax(-1)
-    chosen = spread.argsort(descending=True)[: max(len(spread) // 8, 4)][:: max(len(spread) // 32, 1)][:4].tolist()
-    return [Moment(runs["s"][row], runs["y"][row], blurred[row], drawn[:, row]) for row in chosen]
 
 
 _HIGHWAY = "highway-env scenes that were not watched"
@@ -432,8 +446,8 @@ register(
         config=Config,
         presets={
             "smoke": {
-                "scenes": 1, "cars": 8, "seconds": 6.0, "hidden": 8, "z": 2, "masks": 2, "ahead": 2, "steps": 5, "policy_steps": 3,
-                "horizon": 5, "judged": 2, "following": False,
+                "scenes": 1, "cars": 8, "seconds": 6.0, "hidden": 8, "z": 2, "masks": 2, "ahead": 2, "steps": 5,
+                "policy_steps": 3, "starts": 2, "horizon": 5, "judged": 2, "following": False,
             },
         },
         build=build,
