@@ -240,6 +240,21 @@ def test_the_callers_random_numbers_stay_where_they_were():
     assert torch.equal(torch.rand(3), expected)
 
 
+def test_while_training_numbers_that_are_nearly_none_are_none_and_afterwards_as_before():
+    seen = []
+
+    line = nn.Linear(1, 1)
+
+    def loss(batch):
+        seen.append(float(torch.tensor([1e-30]) * 1e-10))
+        return (line(batch[0]) - batch[1]).square().mean()
+
+    player = Player("line", line, loss, lambda parameters: torch.optim.SGD(parameters, lr=0.1))
+    Trainer(line, device="cpu", shown=False).fit("line", player, (X, Y), steps=1)
+    assert seen == [0.0]
+    assert float(torch.tensor([1e-30]) * 1e-10) > 0
+
+
 def test_finished_stages_are_not_run_again(tmp_path):
     def run(resume: bool) -> tuple[list[str], dict, Tensor]:
         calls: list[str] = []

@@ -20,6 +20,8 @@ import numpy as np
 SIDE, STEP, WALL, DOOR, SKIN, EDGE, NEAR, KEPT = 28, 0.08, 0.5, 0.2, 0.02, 0.06, 0.06, 2
 #: Standard deviation of the dot, in pixels.
 DOT = 1.2
+#: What is darker than this is black.
+FAINT = 1e-6
 #: Where the middle of the door is, in sides from the top.
 MIDDLE = 0.35
 
@@ -99,4 +101,5 @@ def picture(place: np.ndarray, door: float = MIDDLE) -> np.ndarray:
     seen = np.zeros((SIDE, SIDE), dtype=np.float32)
     seen[np.abs(pixels - door) >= DOOR / 2, SIDE // 2 - 1 : SIDE // 2 + 1] = 0.5
     across, down = (np.exp(-0.5 * ((pixels - at) * SIDE / DOT) ** 2) for at in place)
-    return np.maximum(seen, np.outer(down, across).astype(np.float32))
+    dot = np.outer(down, across)
+    return np.maximum(seen, np.where(dot < FAINT, 0, dot).astype(np.float32))

@@ -18,6 +18,7 @@ from ..errors import DivergenceError, UsageError
 from ..system import Data, System, find
 from . import checkpoint, files, randomness, run
 from .batches import move
+from .engine import without_subnormals
 from .log import clock
 from .loop import Interrupted
 from .run import Run, Settings
@@ -91,7 +92,7 @@ def resume(folder: str | Path, *, settings: dict[str, Any] | None = None, shown:
 
 
 def _execute(system: System, config: Any, settings: Settings, folder: Path, *, resume: bool, shown: bool | None) -> Run:
-    with randomness.seeded(settings.seed), data_folder(settings.data), _resumable(folder):
+    with randomness.seeded(settings.seed), data_folder(settings.data), _resumable(folder), without_subnormals():
         model = build(system, config)
         data = system.data(config)
         randomness.start(randomness.derive(settings.seed, "training"))

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ..errors import CheckpointError, UsageError
 from . import checkpoint, randomness
 from .batches import batches
-from .engine import engine, place
+from .engine import engine, place, without_subnormals
 from .log import MetricsLog, clock, progress
 from .loop import Interrupted, Loop, total_steps
 from .player import Player, Turn
@@ -163,7 +163,7 @@ class Trainer:
         total = total_steps(stage, epochs, steps, source, self.max_steps)
         loop = Loop(self, stage, players, source, total, transform, validate, validate_every, keep)
         self._turns = loop.turns
-        with self._own_streams(), self._heedful():
+        with self._own_streams(), self._heedful(), without_subnormals():
             result = loop.go(self._current)
             self._close(stage, result, loop.turns)
         return result
