@@ -233,7 +233,8 @@ def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
 
 def _drive(name: str, driven: Driven, config: Config, s: Tensor, trainer: Any) -> None:
     """Several policies, of which the one with the lowest energy is kept."""
-    starts, objective = driven.policy, EnergyLoss()
+    starts: Any = driven.policy
+    objective = EnergyLoss()
 
     def drawn(count: int, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         return {"z": _drawn(count, config, generator)} if "z" in driven.spaces else {}
