@@ -66,7 +66,7 @@ class Config:
     """Rounds of exploring and learning."""
     cart_pole_episodes: int = 10
     """Episodes of 100 steps that a round of the cart-pole adds."""
-    cart_pole_rounds: int = 4
+    cart_pole_rounds: int = 5
     """Rounds of exploring and learning."""
     members: int = 3
     """Networks of the ensemble."""
