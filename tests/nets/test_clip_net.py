@@ -2,7 +2,7 @@
 
 import torch
 
-from lowland.nets import ClipNet, Glimpses
+from lowland.nets import ClipNet
 from lowland.nets.clip_net import _behind, _moving
 
 
@@ -15,24 +15,46 @@ def film(speed: float = 2.0, frames: int = 6) -> torch.Tensor:
     return clip
 
 
-def test_it_learns_to_follow_one_thing_and_to_go_on():
+def test_it_learns_to_draw_one_thing_where_it_is_and_to_say_where_it_will_be():
     torch.manual_seed(0)
-    net = ClipNet(given=3, ahead=3, hidden=16, channels=4)
+    net = ClipNet(hidden=16, channels=4)
     optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
     clip = film()
-    still = (clip - clip[:, 2:3]).square().mean()
-    for _ in range(100):
-        loss = (net(clip[:, :3]) - clip).square().mean()
+    losses = []
+    for _ in range(60):
+        with torch.no_grad():
+            z = net.find(clip)
+        followed = net(clip, z)
+        losses.append([(followed.answer - clip).square().mean().item(), followed.nats.sum().item()])
+        loss = 50 * (followed.answer - clip).square().mean() + 0.1 * followed.nats.sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert loss < 0.5 * still
+    (drawn, said), (first_drawn, first_said) = losses[-1], losses[0]
+    assert drawn < 0.5 * first_drawn and said < 0.5 * first_said
+    torch.testing.assert_close(z[0, :, 0].diff(), torch.full((5,), 2.0), atol=0.3, rtol=0)
 
 
-def test_glimpses_are_of_the_same_film():
-    net = ClipNet(given=3, ahead=4, hidden=8, channels=4)
-    clip = film()
-    torch.testing.assert_close(Glimpses(net, [0, 3])(clip[:, :3]), net(clip[:, :3])[:, [0, 1, 2, 3, 6]])
+@torch.no_grad()
+def test_what_comes_later_changes_nothing_before():
+    net, clip = ClipNet(hidden=8, channels=4), film()
+    later = clip.clone()
+    later[:, 4:] = 0.7
+    z, other = net.find(clip), net.find(later)
+    torch.testing.assert_close(z[:, :4], other[:, :4])
+    one, two = net(clip, z), net(later, other)
+    torch.testing.assert_close(one.answer[:, :4], two.answer[:, :4])
+    torch.testing.assert_close(one.nats[:, :4], two.nats[:, :4])
+    assert not torch.allclose(one.nats[:, 4:], two.nats[:, 4:])
+
+
+@torch.no_grad()
+def test_places_are_unlikely_where_nothing_was_expected():
+    net, clip = ClipNet(hidden=8, channels=4), film()
+    z = net.find(clip)
+    away = z.clone()
+    away[:, 4:] += 8.0
+    assert net(clip, away).nats[0, 4] > net(clip, z).nats[0, 4] + 5
 
 
 def test_it_looks_first_where_something_moves():

@@ -15,6 +15,7 @@ from .deep_boltzmann import DeepBoltzmann, HiddenLayers
 from .driven import Driven
 from .elimination import Eliminated
 from .energy import Energy, QuadraticForm
+from .filtered import Filtered, Followed
 from .grid import Grid, RandomField
 from .independent_bits import CompletedBits, EliminatedBits, IndependentBits
 from .independent_gaussians import IndependentGaussians
@@ -89,6 +90,8 @@ __all__ = [
     "Energy",
     "Entropy",
     "DeepBoltzmann",
+    "Filtered",
+    "Followed",
     "FactorizedBits",
     "FactorizedFreeEnergy",
     "HiddenLayers",

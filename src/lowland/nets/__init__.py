@@ -1,7 +1,7 @@
 """Architectures that energies are made of."""
 
 from .autoencoder import UNITS, DeepAutoencoder, TiedAutoencoder, Unit, UnitLayer
-from .clip_net import ClipNet, Glimpses
+from .clip_net import ClipNet
 from .dynamics import Dynamics
 from .filter_bank import FilterBank
 from .gated_convolution import GatedConvolution
@@ -21,6 +21,7 @@ from .recurrent import Recurrent
 from .segment_recogniser import SegmentRecogniser
 from .space_displacement import SpaceDisplacementNet, multiply_adds
 from .sparse_encoder import ConvolutionalLISTA, ConvolutionalSparseEncoder, GainTanh, SmoothShrinkage, SparseEncoder
+from .template_search import TemplateSearch
 from .time_delay import TimeDelayNet
 from .tower_net import MapGuess, MapHead, OutcomeHead, TowerMap, TowerTrunk
 from .transformer import Transformer
@@ -35,7 +36,6 @@ __all__ = [
     "SmoothShrinkage",
     "SparseEncoder",
     "ClipNet",
-    "Glimpses",
     "CostForecast",
     "MapGuess",
     "MapHead",
@@ -54,6 +54,7 @@ __all__ = [
     "GatedConvolution",
     "GlyphNet",
     "Recurrent",
+    "TemplateSearch",
     "TimeDelayNet",
     "KneserNey",
     "LISTA",

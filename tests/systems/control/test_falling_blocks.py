@@ -9,13 +9,13 @@ from torch import nn
 from lowland.data.expectations import FRAMES, GIVEN, KINDS, matched_clips
 from lowland.data.expectations import SIDE as CLIP_SIDE
 from lowland.data.towers import MAP_SIDE, SIDE, Towers, block_towers
-from lowland.energy import NetworkTable, Outcome
+from lowland.energy import Filtered, Followed, NetworkTable
 from lowland.systems.control import falling_blocks
 from lowland.systems.control.falling_blocks import (
     CLIP,
-    FIRST,
     LABELS,
     PICTURE,
+    PLACES,
     changes,
     judged_outcomes,
     judged_pairs,
@@ -38,8 +38,12 @@ class Brightness(nn.Module):
 class Held(nn.Module):
     """A net of clips that believes that all stays as it was in the last given frame."""
 
-    def forward(self, s):
-        return torch.cat([s, s[:, -1:].expand(-1, FRAMES - GIVEN, -1, -1, -1)], 1)
+    def forward(self, y, z):
+        held = y[:, GIVEN - 1 : GIVEN].expand(-1, FRAMES - GIVEN, -1, -1, -1)
+        return Followed(torch.cat([y[:, :GIVEN], held], 1), torch.zeros(y.shape[:2]))
+
+    def find(self, y):
+        return torch.zeros(*y.shape[:2], 2)
 
 
 def towers_of(levels: list[int], falls: list[int]) -> Towers:
@@ -92,7 +96,7 @@ def test_a_mirror_shows_all_that_belongs_together():
 
 
 def test_surprise_begins_where_a_clip_departs_from_the_forecast():
-    energy = Outcome(Held(), FIRST, CLIP, noise=0.5)
+    energy = Filtered(Held(), CLIP, PLACES, 0.5)
     clips = torch.full((2, FRAMES, 3, CLIP_SIDE, CLIP_SIDE), 100, dtype=torch.uint8)
     clips[1, 6:] = 151
     found = surprises(energy, clips)
@@ -104,7 +108,7 @@ def test_surprise_begins_where_a_clip_departs_from_the_forecast():
 
 def test_pairs_are_judged_within_and_over_all():
     pairs = {f"tune {kind}": matched_clips(kind, 4, 3) for kind in KINDS}
-    found = judged_pairs(Outcome(Held(), FIRST, CLIP), pairs, "tune")
+    found = judged_pairs(Filtered(Held(), CLIP, PLACES), pairs, "tune")
     assert found["appears_absolute"] == 1.0
     assert found["vanishes_absolute"] < 0.5
     assert {f"{kind}_absolute" for kind in KINDS} < found.keys()
