@@ -15,7 +15,7 @@ Sources: Chua et al., Deep Reinforcement Learning in a Handful of Trials, NeurIP
 Differences: 1. An ensemble whose members differ in where they start and in which half of the steps they see, for versions that dropout
     makes. 2. Vectors, for pictures.
 Expect: of Pendulum-v1, 48 episodes of random actions, seed 0: a next state wrong by 3 % of a usual change, the state after 20 steps by 10 %
-    of its change; a return of −128 by planning and −158 by the policy, where recordings have −1310; a policy that answers 23,000 × sooner
+    of its change; a return of −128 by planning and −158 by the policy, where recordings have −1310; a policy that answers 10,000 × sooner
     at 1.1 % more energy. States five deviations off are always doubted more. About six minutes of one core.
 Known failure: the rank correlation of doubt and error is 0.47; on other recordings it was 0.54 and 0.57. Half of the steps for each member
     and ten members rather than five raise it, and make the model a little worse; the cost's own error is in no member's doubt. That an
