@@ -15,8 +15,8 @@ Sources: Chua et al., Deep Reinforcement Learning in a Handful of Trials, NeurIP
 Differences: 1. Members predict means alone, and a plan costs the mean over all of them, rather than follow particles. 2. They see
     the same data and differ in where they start. 3. The cost is known.
 Expect: seeds 0–2, some six minutes each of one core. Pendulum: a return of −144 after 3,000 real steps; the policy −169, its baseline
-    −153; 3,480 × sooner than a plan, at 2 % more energy. Cart-pole: 100, 100 and 96 % of episodes end upright, after 4,463 steps. At 256
-    model calls a plan: the slope −189 and 80.0, CEM −237 and 78.4, MPPI −209 and 78.5. Settings were chosen on other starts than are judged.
+    −153; 3,480 × sooner than a plan, at 2 % more energy. Cart-pole: 100, 100 and 96 % of episodes end upright after 4,463 steps. With 256
+    model calls: the slope −189 and 80.0, CEM −237 and 78.4, MPPI −209 and 78.5. Settings were chosen on other starts than are judged.
 Known failure: from 200 random steps a plan of 40 believes in states that no pendulum reaches: what it imagines costs 92 less or more than
     what happens. The uncertainty cost makes that 22, and the pendulum hang: what has never been seen is what it doubts. The return
     falls from −345 to −1037, less with less of it (−203 without, −372 with 0.03 of it, on other starts), and doubt says nothing of errors
