@@ -115,47 +115,59 @@ class Dynamics(WorldModel):
         return self.prepared()(s, a, z)
 
     def prepared(self) -> Callable[[Tensor, Tensor, Tensor | None], Tensor]:
-        layers = list(zip(self.weights, (bias.mT for bias in self.biases), strict=True))
-        return partial(self._step, layers)
+        """With slopes rows are samples, as the way back wants it; without, columns are: the lanes of the processor are then full in
+        narrow layers, too, as the first and the last one are."""
+        rows = torch.is_grad_enabled()
+        layers = list(zip(self.weights, self.biases, strict=True))
+        return partial(self._step, layers if rows else [(weight, bias.mT) for weight, bias in layers], rows)
 
-    def _step(self, layers: list[tuple[Tensor, Tensor]], s: Tensor, a: Tensor, z: Tensor | None) -> Tensor:
-        """Each version by its own network, or all of them by one, whose samples they then are.
-
-        Inside, units come before samples: narrow layers, as the first and the last one are, then fill the lanes of the processor.
-        """
+    def _step(self, layers: list[tuple[Tensor, Tensor]], rows: bool, s: Tensor, a: Tensor, z: Tensor | None) -> Tensor:
+        """Each version by its own network, or all of them by one, whose samples they then are."""
         versions, count, _ = s.shape
         parts = [s, *(part.expand(versions, *part.shape) for part in (a, z) if part is not None)]
         if self.members < versions:
             parts = [part.flatten(0, 1).unsqueeze(0) for part in parts]
-        now, *others = (part.mT for part in parts)
-        hidden = torch.cat([now, others[0]], 1).sub_(self.centre[:, None]).div_(self.width[:, None])
-        hidden = torch.cat([hidden, *others[1:]], 1) if len(others) > 1 else hidden
+        now, *others = parts if rows else [part.mT for part in parts]
+        units, samples = (2, 1) if rows else (1, 2)
+        centre, width, scale = (one if rows else one[:, None] for one in (self.centre, self.width, self.scale))
+        hidden = torch.cat([now, others[0]], units).sub_(centre).div_(width)
+        hidden = torch.cat([hidden, *others[1:]], units) if len(others) > 1 else hidden
         nonlinearity = self._nonlinearity()
         for layer, (weight, bias) in enumerate(layers):
-            hidden = _affine(weight, hidden, bias)
+            hidden = _by_row(weight, hidden, bias) if rows else _by_column(weight, hidden, bias)
             if layer < len(layers) - 1:
                 hidden = nonlinearity(hidden)
                 if self.dropout:
-                    hidden = self._thinned(hidden.unflatten(2, (-1, count)), layer).flatten(2)
-        return torch.addcmul(now, self.scale[:, None], hidden).mT.reshape(s.shape)
+                    thinned = self._thinned(hidden.unflatten(samples, (-1, count)), layer, rows)
+                    hidden = thinned.flatten(samples, samples + 1)
+        after = torch.addcmul(now, scale, hidden)
+        return (after if rows else after.mT).reshape(s.shape)
 
     def _nonlinearity(self) -> Callable[[Tensor], Tensor]:
         """In place, where nobody will ask for what was there before."""
         return self.nonlinearity if torch.is_grad_enabled() else IN_PLACE.get(self.nonlinearity, self.nonlinearity)
 
-    def _thinned(self, hidden: Tensor, layer: int) -> Tensor:
-        """Units silent: ``(1, units, M, N)``."""
-        return (
-            F.dropout(hidden, self.dropout)
-            if self.training
-            else hidden * self.get_buffer(f"mask_{layer}").permute(2, 0, 1)
-        )
+    def _thinned(self, hidden: Tensor, layer: int, rows: bool) -> Tensor:
+        """Units silent: ``(1, M, N, units)``, or ``(1, units, M, N)``."""
+        if self.training:
+            return F.dropout(hidden, self.dropout)
+        mask = self.get_buffer(f"mask_{layer}")
+        return hidden * (mask if rows else mask.permute(2, 0, 1))
 
 
-def _affine(
+def _by_row(
+    weight: Float[Tensor, "M K D"], x: Float[Tensor, "M N D"], bias: Float[Tensor, "M 1 K"]
+) -> Float[Tensor, "M N K"]:
+    """The next layer of each member, one by the faster library where it is large."""
+    if len(weight) > 1 or weight.numel() * x.shape[1] < LARGE:
+        return torch.baddbmm(bias, x, weight.mT)
+    return linear(x[0], weight[0], bias[0, 0]).unsqueeze(0)
+
+
+def _by_column(
     weight: Float[Tensor, "M K D"], x: Float[Tensor, "M D N"], bias: Float[Tensor, "M K 1"]
 ) -> Float[Tensor, "M K N"]:
-    """Of each member, by the faster library where it is large."""
+    """The same, of samples side by side."""
     if weight[0].numel() * x.shape[-1] < LARGE:
         return torch.baddbmm(bias, weight, x)
     each = [linear(one, sample.mT) for one, sample in zip(weight, x, strict=True)]
