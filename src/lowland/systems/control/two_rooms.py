@@ -17,9 +17,9 @@ Differences: 1. The rooms are always the same ones. 2. Layers see all pixels, fo
 Expect: 89 % of 100 random tasks, seed 0: all in the same room, 79 % of those through the door, in 8.6 steps; a linear reading of
     embeddings misses the dot by 0.7 pixels, and a forecast of 4 steps by 8 % of their deviation. Without the regulariser the deviation is
     0.0006, and 8 % of tasks are solved. Some four minutes of one core.
-Known failure: distance of embeddings is not the way one has to go: where the door is far a plan of too few steps stays at the wall. And
-    every step of a plan has to count: of 40 other tasks 95 % were solved so, and 22 % where its end alone counts, for such a plan may
-    always come later.
+Known failure: the model believes that one can creep through the wall beside the door, and plans exploit it: in 11 of the 52 tasks through
+    the door the dot stays there. Members of an ensemble believe so alike, so that doubt does not help. And every step of a plan has to
+    count: of 40 other tasks 95 % were solved so, and 22 % where its end alone counts, for such a plan may always come later.
 
 Acting: ``lowland plan RUN lowland/TwoRooms-v0``.
 """
