@@ -33,6 +33,22 @@ def test_a_mask_is_the_same_world_in_every_step_and_every_call():
     assert model.versions == 1 and (model.rollout(s, a) != model.rollout(s, a)).any()
 
 
+@pytest.mark.parametrize(
+    "options", [{"members": 3}, {"members": 1}, {"dropout": 0.3, "masks": 4}, {"z": Real(2), "members": 2}]
+)
+@pytest.mark.parametrize("count", [5, 3000])
+def test_with_slopes_and_without_it_says_the_same(options, count):
+    model = Dynamics(STATE, ACTION, (64, 64), **options).eval()
+    s, a = torch.randn(count, 3), torch.rand(count, 2, 2)
+    model.fit_scale(torch.randn(9, 3), torch.rand(9, 2), torch.randn(9, 3))
+    z = torch.randn(count, 2, 2) if "z" in options else None
+    for bias in model.biases:
+        bias.data.normal_()
+    with torch.no_grad():
+        columns = model.rollout(s, a, z)
+    torch.testing.assert_close(model.rollout(s, a, z).detach(), columns, atol=1e-4, rtol=1e-4)
+
+
 def test_masks_and_units_are_kept_with_the_weights():
     model = Dynamics(STATE, ACTION, (16,), dropout=0.5, masks=3).eval()
     model.fit_scale(torch.randn(9, 3), torch.rand(9, 2), torch.randn(9, 3))

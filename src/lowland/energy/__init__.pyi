@@ -15,7 +15,7 @@ from .deep_boltzmann import DeepBoltzmann, HiddenLayers
 from .driven import Driven
 from .elimination import Eliminated
 from .energy import Energy, QuadraticForm
-from .filtered import Filtered, Followed
+from .filtered import Filtered, Followed, Follower
 from .grid import Grid, RandomField
 from .independent_bits import CompletedBits, EliminatedBits, IndependentBits
 from .independent_gaussians import IndependentGaussians
@@ -92,6 +92,7 @@ __all__ = [
     "DeepBoltzmann",
     "Filtered",
     "Followed",
+    "Follower",
     "FactorizedBits",
     "FactorizedFreeEnergy",
     "HiddenLayers",

@@ -31,12 +31,23 @@ class Followed(NamedTuple):
     nats: Tensor  # (N, T), −log p of each state, given those before it, up to a constant; 0 where nothing is said of it
 
 
+class Follower(nn.Module):
+    """A network that follows films; its author writes `forward` and `find`."""
+
+    def forward(self, y: Float[Tensor, "N T ..."], z: Float[Tensor, "N T ..."]) -> Followed:
+        """What films look like whose states are z; the part at t sees frames before t and states up to t alone."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it draws: write `forward(self, y, z)`.")
+
+    def find(self, y: Float[Tensor, "N T ..."]) -> Float[Tensor, "N T ..."]:
+        """States of low energy, each found without what comes later."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it follows: write `find(self, y)`.")
+
+
 class Filtered(Energy):
     """How badly a film and its states agree, plus how improbable these are. Units: nats, up to what is the same for all y and z.
 
     Args:
-        network: ``network(y, z)``, a `Followed`, of which the part at t sees frames before t and states up to t alone;
-            ``network.find(y)``, states ``(N, T, *state)`` of low energy, each found without what comes later.
+        network: Draws g and says how improbable a state is, and finds states.
         y: Space of the film, ``(T, *frame)``.
         z: Space of its states, ``(T, *state)``.
         noise: σ > 0, how far off what is drawn usually is, in units of y.
@@ -45,11 +56,12 @@ class Filtered(Energy):
         SpaceError: If the noise is not positive.
     """
 
-    def __init__(self, network: nn.Module, y: Space, z: Space, noise: float = 1.0) -> None:
+    def __init__(self, network: Follower, y: Space, z: Space, noise: float = 1.0) -> None:
         if not noise > 0:
             raise SpaceError(f"Filtered: wanted noise > 0, got {noise}.")
         super().__init__(y=y, z=z)
-        self.network, self.noise = network, noise
+        self.network: Follower = network
+        self.noise = noise
 
     @classmethod
     def example(cls) -> Filtered:
@@ -66,10 +78,10 @@ class Filtered(Energy):
     @torch.no_grad()
     def find(self, y: Float[Tensor, "N T ..."]) -> Float[Tensor, "N T ..."]:
         """The states of a film, each found when its frame is seen."""
-        return self.network.find(y)  # type: ignore[operator]
+        return self.network.find(y)
 
 
-class Drift(nn.Module):
+class Drift(Follower):
     """What is seen is the state, and the state drifts: z_t = z_{t−1} + v + noise of variance 1. The smallest thing to follow.
 
     Args:

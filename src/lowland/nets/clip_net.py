@@ -22,7 +22,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, grid_sample, pad, softplus
 
-from ..energy import Followed
+from ..energy import Followed, Follower
 from .template_search import TemplateSearch
 
 #: Pixels a side of the shape of what moves; half of that; how far outside of the picture it is followed.
@@ -78,7 +78,7 @@ class ClipEyes(nn.Module):
         return self.layers((frames.flatten(1, 2) - 0.5) * 4)
 
 
-class ClipNet(nn.Module):
+class ClipNet(Follower):
     """How clips look whose thing is at places z ``(N, T, 2)``, to the right and down in pixels, and how improbable these are.
 
     Args:
@@ -150,7 +150,10 @@ class ClipNet(nn.Module):
         first = torch.stack([search(t, heat[:, t]) for t in range(self.given)], 1)
         scene = self._scene(s, glance, first)
         search = TemplateSearch(y[:, self.given :], scene.still, scene.seen, scene.shape, scene.colour, FAR, MATCH)
-        where = lambda t, place, spread: search(t - self.given, search.near(place, spread))  # noqa: E731
+
+        def where(t: int, place: Tensor, spread: Tensor) -> Tensor:
+            return search(t - self.given, search.near(place, spread))
+
         return self._follow(scene, first, y.shape[1], where)[0]
 
     def _glance(self, s: Float[Tensor, "N T 3 S S"]) -> Glance:

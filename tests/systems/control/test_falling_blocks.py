@@ -9,7 +9,7 @@ from torch import nn
 from lowland.data.expectations import FRAMES, GIVEN, KINDS, matched_clips
 from lowland.data.expectations import SIDE as CLIP_SIDE
 from lowland.data.towers import MAP_SIDE, SIDE, Towers, block_towers
-from lowland.energy import Filtered, Followed, NetworkTable
+from lowland.energy import Filtered, Followed, Follower, NetworkTable
 from lowland.systems.control import falling_blocks
 from lowland.systems.control.falling_blocks import (
     CLIP,
@@ -35,7 +35,7 @@ class Brightness(nn.Module):
         return torch.stack([-odds / 2, odds / 2], 1)
 
 
-class Held(nn.Module):
+class Held(Follower):
     """A net of clips that believes that all stays as it was in the last given frame."""
 
     def forward(self, y, z):
