@@ -33,6 +33,12 @@ def test_plans_stay_in_the_box(solver):
 
 
 @pytest.mark.parametrize("solver", SEARCHES, ids=names)
+def test_where_all_candidates_lie_equally_high_the_search_goes_on(solver):
+    found = solve(solver, Function(lambda a: 0 * a.sum(-1), a=Real(1)), torch.ones(2, 1), steps=4, generator=generator())
+    assert found.value.isfinite().all() and (found.energy == 0).all()
+
+
+@pytest.mark.parametrize("solver", SEARCHES, ids=names)
 def test_a_candidate_that_is_not_a_number_is_never_taken(solver):
     """The energy has no value left of 0, the search begins right of it, and the lowest allowed point is 0.5."""
     energy = Function(lambda a: (a - 0.5).square().sum(-1) + 0 * a.sum(-1).log(), a=Real(1))

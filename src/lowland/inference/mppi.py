@@ -69,8 +69,9 @@ class MPPI(Solver):
         energies = heights(energy, candidates)
         lowest = energies.amin(0)
         above = energies - lowest
-        beta = self.beta or 10 / _mean(above).clamp_min(torch.finfo(above.dtype).tiny)
-        weights = torch.softmax(-beta * above, 0)
+        tiny = torch.finfo(above.dtype).tiny  # where all candidates lie equally high, all have the same say
+        heat = self.beta * above if self.beta else 10 * above / _mean(above).clamp_min(tiny)
+        weights = torch.softmax(-heat, 0)
         mean = (candidates * weights.reshape(*weights.shape, *[1] * event)).sum(0)
         return MPPIState(mean, self.narrow * state.width, state.generator), Info(lowest)
 
