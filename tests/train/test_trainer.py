@@ -522,6 +522,35 @@ def test_modes_and_gradients_of_validation():
     assert modes == [(True, True), (False, False), (True, True), (False, False)] and not model.training
 
 
+@pytest.mark.parametrize(
+    ("kind", "options", "fused"),
+    [
+        (torch.optim.Adam, {}, True),
+        (torch.optim.SGD, {"momentum": 0.9}, True),
+        (torch.optim.Adam, {"foreach": True}, None),
+        (torch.optim.Adam, {"fused": False}, False),
+        (torch.optim.Rprop, {}, None),
+    ],
+)
+def test_a_step_is_one_kernel_where_there_is_one_and_nobody_chose(kind, options, fused):
+    model, bare, made = nn.Linear(1, 1), nn.Linear(1, 1), []
+    bare.load_state_dict(model.state_dict())
+
+    def optimizer(parameters):
+        made.append(kind(parameters, lr=0.05, **options))
+        return made[-1]
+
+    trainer().fit("line", Player("line", model, squared(model), optimizer), (X, Y), steps=20, batch_size=None)
+    assert made[0].param_groups[0].get("fused") is fused
+    own = kind(bare.parameters(), lr=0.05, **options)
+    for _ in range(20):
+        own.zero_grad()
+        squared(bare)((X, Y)).backward()
+        own.step()
+    for ours, theirs in zip(model.parameters(), bare.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 def test_the_schedule_counts_the_players_own_steps():
     model = nn.Linear(1, 1)
     told = []

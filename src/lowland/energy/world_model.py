@@ -120,6 +120,8 @@ def _flat(value: Tensor, batch: torch.Size, event: int) -> Tensor:
 def _by_time(value: Tensor, batch: torch.Size, space: Space) -> Sequence[Tensor]:
     """``(*B, T, *event)`` → T of ``(N, *event)``, samples side by side in memory, as narrow layers want them."""
     flat = _flat(value, batch, 1 + len(space.shape))
+    if flat.shape[1] == 1:
+        return (flat.squeeze(1),)
     return flat.movedim(0, -1).contiguous().movedim(-1, 1).unbind()
 
 

@@ -236,7 +236,7 @@ def batches(
 def pick(data: Any, indices: Tensor) -> Any:
     """The samples with these indices, in a form like the data's."""
     if isinstance(data, Tensor):
-        return data[indices.to(data.device)]
+        return data.index_select(0, indices.to(data.device))
     if isinstance(data, Mapping):
         return {
             name: pick(value, indices) if isinstance(value, Tensor) else _items(value, indices)
