@@ -80,6 +80,32 @@ def test_a_goal_is_a_variable_of_the_plan():
     torch.testing.assert_close(energy(s=s, a=a, goal=goal), 0.5 * goal.square().sum(-1))
 
 
+@pytest.mark.parametrize("power", [2.0, 1.0, 0.5])
+def test_a_goal_may_count_by_any_power_of_the_distance(power):
+    space, scale = Real(2, 2), torch.tensor([[1.0, 2.0], [4.0, torch.inf]])
+    away = torch.tensor([[2.0, 4.0], [4.0, 9.0]])  # three units: 2, 2 and 1
+    cost, goal = GoalDistance(space, scale, power), torch.randn(2, 2)
+    torch.testing.assert_close(cost(s=goal + away, goal=goal), torch.tensor(3**power / power))
+    slope = cost.gradient("s", s=torch.stack([goal, goal + 1e-3]), goal=goal)
+    assert slope.isfinite().all() and (slope[0] == 0).all()
+    assert cost(s=goal, goal=goal).item() == pytest.approx(0, abs=1e-8)
+
+
+def test_a_low_power_pays_for_the_way_round():
+    """Three steps along a detour of three units that ends at the goal, or one unit away from it for good."""
+    round_about, beside = torch.tensor([[1.0], [3.0], [2.0], [0.0]]), torch.ones(4, 1)
+    cheaper = [
+        GoalDistance(Real(1), power=p)(s=torch.stack([round_about, beside]), goal=torch.zeros(1)).sum(-1).argmin()
+        for p in (2.0, 0.1)
+    ]
+    assert cheaper == [1, 0]
+
+
+def test_no_power_of_a_distance_is_refused():
+    with pytest.raises(SpaceError, match="power > 0"):
+        GoalDistance(Real(2), power=0.0)
+
+
 def test_only_the_end_may_count():
     energy = Rollout(linear(), None, 2, final=GoalDistance(Real(2)), discount=0.5)
     s, a, goal = torch.randn(3, 2), torch.randn(3, 2, 2), torch.randn(3, 2)

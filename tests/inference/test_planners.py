@@ -34,7 +34,9 @@ def test_plans_stay_in_the_box(solver):
 
 @pytest.mark.parametrize("solver", SEARCHES, ids=names)
 def test_where_all_candidates_lie_equally_high_the_search_goes_on(solver):
-    found = solve(solver, Function(lambda a: 0 * a.sum(-1), a=Real(1)), torch.ones(2, 1), steps=4, generator=generator())
+    found = solve(
+        solver, Function(lambda a: 0 * a.sum(-1), a=Real(1)), torch.ones(2, 1), steps=4, generator=generator()
+    )
     assert found.value.isfinite().all() and (found.energy == 0).all()
 
 

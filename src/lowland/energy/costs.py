@@ -1,7 +1,7 @@
 """What one step of a plan may cost. Energies of a state and an action, like any other; these two everybody needs.
 
     quadratic       C(s, a)    = ½ sᵀQs + ½ aᵀRa
-    goal distance   C(s, goal) = ½ ‖(s − goal) / scale‖²
+    goal distance   C(s, goal) = ‖(s − goal) / scale‖ᵖ / p
 
 Source: Bryson & Ho, Applied Optimal Control (1975), section 5.2.
 """
@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..errors import SpaceError
 from ..spaces import Real, Space
 from .energy import Energy
 
@@ -50,19 +51,29 @@ class QuadraticCost(Energy):
 
 
 class GoalDistance(Energy):
-    """½‖(s − goal) / scale‖²: how far from where one wants to be; 0 exactly there.
+    """‖(s − goal) / scale‖ᵖ / p: how far from where one wants to be; 0 there.
+
+    The smaller p, the less a way round costs more than staying where one is, a wall between oneself and the goal: what is gained by coming
+    nearer is gained near the goal.
 
     Args:
         space: Of states and goals.
         scale: What counts as one unit of distance, in units of the state; a number, or one for each entry (∞ for entries that
             don't matter).
+        power: p > 0; below 1 slopes grow without bound towards the goal, and are 0 at it.
+
+    Raises:
+        SpaceError: If the power is not positive.
     """
 
     broadcasts = True
     scale: Tensor
 
-    def __init__(self, space: Space, scale: Tensor | float = 1.0) -> None:
+    def __init__(self, space: Space, scale: Tensor | float = 1.0, power: float = 2.0) -> None:
+        if not power > 0:
+            raise SpaceError(f"GoalDistance: wanted power > 0, got {power}.")
         super().__init__(s=space, goal=space)
+        self.power = power
         self.register_buffer("scale", torch.as_tensor(scale, dtype=torch.get_default_dtype()))
 
     @classmethod
@@ -74,4 +85,7 @@ class GoalDistance(Energy):
         return self.scale
 
     def energies(self, s: Tensor, goal: Tensor) -> Tensor:
-        return 0.5 * ((s - goal) / self.scale).square().sum(tuple(range(-len(self.spaces["s"].shape), 0)))
+        square = ((s - goal) / self.scale).square().sum(tuple(range(-len(self.spaces["s"].shape), 0)))
+        if self.power == 2:
+            return 0.5 * square
+        return square.clamp_min(torch.finfo(square.dtype).tiny).pow(self.power / 2) / self.power
