@@ -257,10 +257,7 @@ def read_traffic(path: str | Path, lanes: int = 4, lane: float = 4.0) -> list[Tr
             the vehicle and the time.
     """
     path = Path(path)
-    columns = _columns(path)
-    missing = [name for name in ("time", "vehicle", "x", "y") if name not in columns]
-    if missing:
-        raise DataError(f"{path}: wanted the columns time, vehicle, x, y, and there is no {', '.join(missing)}.")
+    columns = read_columns(path, "time", "vehicle", "x", "y")
     for name, values in columns.items():
         wrong = ~values.isfinite()
         if bool(wrong.any()):
@@ -309,19 +306,31 @@ def table(columns: dict[str, Tensor], lanes: int, lane: float) -> Traffic:
     return Traffic(x, y, length, width, said, usual / 1000, float(times[0]) / 1000, lanes, lane)
 
 
-def _columns(path: Path) -> dict[str, Tensor]:
+def read_columns(path: Path, *wanted: str) -> dict[str, Tensor]:
+    """The columns of a table of numbers, .csv or .npz, in double precision.
+
+    Args:
+        path: The file.
+        *wanted: Columns that must be there.
+
+    Raises:
+        DataError: If it can't be read, or one of them is missing.
+    """
     try:
         if path.suffix == ".npz":
             import numpy as np
 
-            with np.load(path, allow_pickle=False) as found:
-                return {name: torch.from_numpy(found[name]).double() for name in found.files}
-        with open(path, encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        names = list(rows[0]) if rows else []
-        return {
-            name.strip().lower(): torch.tensor([float(row[name] or "nan") for row in rows], dtype=torch.float64)
-            for name in names
-        }
+            with np.load(path, allow_pickle=False) as held:
+                found = {name: torch.from_numpy(held[name]).double() for name in held.files}
+        else:
+            with open(path, encoding="utf-8", newline="") as stream:
+                rows = list(csv.DictReader(stream))
+            found = {
+                name.strip().lower(): torch.tensor([float(row[name] or "nan") for row in rows], dtype=torch.float64)
+                for name in (rows[0] if rows else ())
+            }
     except (OSError, ValueError, TypeError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: wanted a table of numbers, .csv or .npz, but it can't be read: {error}") from error
+    if missing := [name for name in wanted if name not in found]:
+        raise DataError(f"{path}: wanted the columns {', '.join(wanted)}, and there is no {', '.join(missing)}.")
+    return found
