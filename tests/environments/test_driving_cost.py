@@ -16,11 +16,11 @@ def alone(y: float = 2.0, speed: float = 12.0) -> torch.Tensor:
 
 
 def test_what_costs_nothing_and_what_does():
-    cost, still = DrivingCost(), torch.zeros(2)
-    assert cost(s=alone(), a=still).item() == pytest.approx(0, abs=1e-6)
-    assert cost(s=alone(4.0), a=still).item() == pytest.approx(0.2, abs=1e-6)  # on a line
-    assert cost(s=alone(0.0), a=still).item() == pytest.approx(0.2 + 5 * 1.5**2, rel=1e-5)  # half off the road
-    assert cost(s=alone(speed=6.0), a=still).item() == pytest.approx(0.3 / 4, rel=1e-5)
+    cost = DrivingCost()
+    assert cost(s=alone()).item() == pytest.approx(0, abs=1e-6)
+    assert cost(s=alone(4.0)).item() == pytest.approx(0.2, abs=1e-6)  # on a line
+    assert cost(s=alone(-2.0)).item() == pytest.approx(0, abs=1e-6)  # beside the road, of which it does not know
+    assert cost(s=alone(speed=6.0)).item() == pytest.approx(1 / 4, rel=1e-5)
     near = alone()
     near[OWN + 2 * EACH] = 5.0  # it touches the one in front
     assert cost.near(near).item() == pytest.approx(1.0, rel=1e-5)

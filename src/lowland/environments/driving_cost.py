@@ -1,9 +1,9 @@
 """What a moment of driving costs, to one who is at s and does a: the energy that a plan in traffic adds up.
 
-    C(s, a) = Σ near² + 0.2 cos²(π y/lane) + 5 edge² + 0.3 slow² + 0.02 ‖a‖²
+    C(s) = Σ near² + 0.2 cos²(π y/lane) + slow²
 
 Source: Henaff, Canziani & LeCun, Model-Predictive Policy Learning with Uncertainty Regularization, ICLR 2019, for what is near, with a
-distance that is safe at a speed, and for lanes; theirs are functions of a picture.
+distance that is safe at a speed, and for lanes; theirs are functions of a picture, and nobody wants to get anywhere.
 """
 
 from __future__ import annotations
@@ -22,35 +22,31 @@ SEEN, DONE = Real(STATE), Box(-1, 1, 2)
 
 
 class DrivingCost(Energy):
-    """0 for one who is alone in the middle of a lane, as fast as he wants, and does nothing; all of it has slopes.
+    """0 for one who is alone in the middle of a lane, as fast as he wants; all of it has slopes.
 
     near: 1 where a neighbour touches along the road, falling to 0 at the distance that is safe at this speed, and across the road over
-    the width of a lane. edge: metres that a side of the car is less than half a metre from the edge. slow: the part of the wanted
-    speed that is missing.
+    the width of a lane. slow: the part of the wanted speed that is missing. Where the road ends, and what a car can do, it does not say.
 
     Args:
         lane: Width of a lane, in metres.
-        lanes: How many there are.
         wanted: How fast one wants to go, in m/s.
         length: Of a car, in metres.
     """
 
     broadcasts = True
 
-    def __init__(self, lane: float = 4.0, lanes: int = 4, wanted: float = 12.0, length: float = 5.0) -> None:
-        super().__init__(s=SEEN, a=DONE)
-        self.lane, self.lanes, self.wanted, self.length = lane, lanes, wanted, length
+    def __init__(self, lane: float = 4.0, wanted: float = 12.0, length: float = 5.0) -> None:
+        super().__init__(s=SEEN)
+        self.lane, self.wanted, self.length = lane, wanted, length
 
     @classmethod
     def example(cls) -> DrivingCost:
         return cls()
 
-    def energies(self, s: Tensor, a: Tensor) -> Tensor:
-        y, speed = s[..., 0], s[..., 1]
-        between = torch.cos(math.pi * y / self.lane).square()
-        edge = ((1.5 - y).relu() + (y - self.lane * self.lanes + 1.5).relu()).square()
-        slow = (speed / self.wanted - 1).square()
-        return self.near(s) + 0.2 * between + 5 * edge + 0.3 * slow + 0.02 * a.square().sum(-1)
+    def energies(self, s: Tensor) -> Tensor:
+        between = torch.cos(math.pi * s[..., 0] / self.lane).square()
+        slow = (s[..., 1] / self.wanted - 1).square()
+        return self.near(s) + 0.2 * between + slow
 
     def near(self, s: Tensor) -> Tensor:
         """The first part: how near others are."""

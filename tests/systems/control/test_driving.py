@@ -9,30 +9,18 @@ import torch
 
 from lowland.cli import main
 from lowland.data import read_episodes
-from lowland.data.following import following_runs
 from lowland.data.traffic import EACH, OWN, SIGHT
 from lowland.errors import DataError
-from lowland.nets import IntelligentDriver
 from lowland.system import find
-from lowland.systems.control.driving import Config, _following, build, data
+from lowland.systems.control.driving import Config, data
 from lowland.train import Settings, execute
 
 pytest.importorskip("gymnasium")
 
 ENVIRONMENT = "lowland/TrafficReplay-v0"
 SMALL = {
-    "hidden": 8, "z": 2, "masks": 2, "ahead": 2, "steps": 5, "policy_steps": 3, "starts": 2, "judged": 2, "following": False, "lanes": 2,
-    "horizon": 5,
+    "hidden": 8, "z": 2, "masks": 2, "ahead": 2, "steps": 5, "policy_steps": 3, "starts": 2, "judged": 2, "lanes": 2, "horizon": 5,
 }  # fmt: skip
-
-
-def test_a_follower_at_constant_speed_is_foreseen_by_who_says_so():
-    seconds = torch.arange(100) / 10
-    still = torch.zeros(100)
-    runs = following_runs([torch.stack([20 + 2 * seconds, 8 + still, still, 10 + still, still, 10 * seconds], 1)])
-    found = _following(build(Config(following=False)).eval(), runs)
-    assert found["constant_error"] == pytest.approx(0, abs=1e-3) and found["intelligent_error"] > 0.5
-    assert isinstance(build(Config())["intelligent"].model, IntelligentDriver)
 
 
 @pytest.fixture

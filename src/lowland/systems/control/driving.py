@@ -49,14 +49,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...data import dataset, load
-from ...data.following import STEP, STEPS, constant_speed, following_runs, made_up_pair
 from ...data.traffic import EACH, LIMITS, OWN, STATE
 from ...energy import Driven, Energy, Forecast, LatentForecast, Rollout
 from ...environments.driving_cost import DONE, SEEN, DrivingCost
 from ...errors import UsageError
-from ...nets import Dynamics, IntelligentDriver, Policy, Starts, mlp
-from ...objectives import EnergyLoss, LatentPrediction, rank_correlation
+from ...nets import Dynamics, Policy, Starts, mlp
+from ...objectives import EnergyLoss, LatentPrediction, Objective, rank_correlation
 from ...spaces import Real
 from ...system import Data, Metric, System, register
 from ...train import Player, linear_decay
@@ -75,8 +73,6 @@ AHEAD = slice(OWN, STATE, EACH)
 CHOSEN = 1000
 #: Cars that are driven for a picture.
 SHOWN = 30
-#: What is seen of drivers who follow, and what their leaders do.
-FOLLOWER, LEADER = Real(4), Real(1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,8 +125,6 @@ class Config:
     """Policies that are begun; the one with the lowest energy is kept."""
     judged: int = 100
     """Cars that are driven to judge each policy."""
-    following: bool = True
-    """Whether followers are those of the I-80, rather than made up."""
 
 
 def settle(config: Config) -> Config:
@@ -141,7 +135,7 @@ def settle(config: Config) -> Config:
 def build(config: Config) -> nn.ModuleDict:
     units = (config.hidden, config.hidden)
     model = Dynamics(SEEN, DONE, units, z=Real(config.z), dropout=config.dropout, masks=config.masks).eval()
-    cost = DrivingCost(config.lane, config.lanes, config.wanted)
+    cost = DrivingCost(config.lane, config.wanted)
 
     def plan(model: Dynamics, uncertainty: float = 0.0) -> Rollout:
         return Rollout(model, cost, config.horizon, uncertainty=uncertainty, discount=config.discount)
@@ -150,11 +144,11 @@ def build(config: Config) -> nn.ModuleDict:
         return Starts([Policy(SEEN, DONE) for _ in range(config.starts)])
 
     whole = Dynamics(SEEN, DONE, units, z=Real(config.z))
-    plain, follower = Dynamics(SEEN, DONE, units), Dynamics(FOLLOWER, LEADER, z=Real(1))
+    plain = Dynamics(SEEN, DONE, units)
     careful = plan(model, config.uncertainty)
     return nn.ModuleDict(
         {
-            "forecast": LatentForecast(model, _encoder(STATE, config.z), config.ahead, noise=config.noise),
+            "forecast": LatentForecast(model, mlp((2 * STATE, 64, 2 * config.z)), config.ahead, noise=config.noise),
             "whole": Forecast(whole, config.ahead),
             "blurred": Forecast(plain, config.ahead),
             "plan": careful,
@@ -163,14 +157,8 @@ def build(config: Config) -> nn.ModuleDict:
             "careless": Driven(plan(whole), starts()),
             "plain": Driven(plan(plain), starts()),
             "cloned": Driven(careful, Policy(SEEN, DONE)),
-            "follower": LatentForecast(follower, _encoder(4, 1), STEPS, noise=config.noise),
-            "intelligent": Forecast(IntelligentDriver(STEP), STEPS),
         }
     )
-
-
-def _encoder(state: int, z: int) -> nn.Module:
-    return mlp((2 * state, 64, 2 * z))
 
 
 def _sources(config: Config) -> tuple[Any, Any]:
@@ -190,19 +178,11 @@ def data(config: Config) -> Data:
     for name, source in zip(("train", "test"), _sources(config), strict=True):
         parts = [one.runs(config.horizon, one.stretch(source.low, source.high)) for one in source.traffic()]
         found[name] = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
-        found[f"{name} pairs"] = following_runs(_pairs(config, name))
     runs = found["train"]
     split = f"{config.scenes} scenes" if config.data == "highway" else "by place"
     sources = {Path(config.data).name: {"split": split, "samples": len(runs["s"]), "sha256": {}}}
-    if config.following:
-        sources["ngsim_i80"] = dataset("ngsim_i80").record("train", "test")
     short = {"s": runs["s"], "a": runs["a"][:, : config.ahead], "y": runs["y"][:, : config.ahead]}
     return Data(short, test=found["test"], sources=sources, extra=found)
-
-
-def _pairs(config: Config, split: str) -> list[Tensor]:
-    """Leaders and followers, as in `lowland.data.ngsim_i80`."""
-    return load("ngsim_i80", split)["pairs"] if config.following else [made_up_pair(len(split))]
 
 
 # --- learning ---------------------------------------------------------------------------------------------------------------
@@ -216,7 +196,7 @@ def train(model: Any, config: Config, data: Data, trainer: Any) -> None:
         some = torch.randperm(len(runs["s"]), generator=trainer.generator)[:3000]
         plan.calibrate(runs["s"][some], runs["a"][some], _drawn(len(some), config, trainer.generator))
         known = {name: value for name, value in forecast.model.state_dict().items() if not name.startswith("mask")}
-        _model(model["whole"]).load_state_dict(known, strict=False)
+        model["whole"].model.load_state_dict(known, strict=False)
         for name in POLICIES:
             model[name].policy.fit_scale(runs["s"])
 
@@ -265,31 +245,22 @@ def _drive(name: str, driven: Driven, config: Config, s: Tensor, trainer: Any) -
 
 
 def _foresee(model: Any, config: Config, data: Data, trainer: Any) -> None:
-    """The models: with z, without, and of followers."""
-    watched, pairs = data.train, data.extra["train pairs"]
+    """The models: with z, and without."""
+    watched = data.train
 
     def units() -> None:
         for name in ("forecast", "blurred"):
-            _model(model[name]).fit_scale(watched["s"], watched["a"][:, 0], watched["y"][:, 0])
-        _model(model["follower"]).fit_scale(pairs["s"], pairs["a"][:, 0], pairs["y"][:, 0])
+            model[name].model.fit_scale(watched["s"], watched["a"][:, 0], watched["y"][:, 0])
 
     trainer.once("units", units)
-    latent, plain = LatentPrediction(dropout=config.z_dropout), EnergyLoss()
-    for name, objective, runs in (
-        ("forecast", latent, watched), ("blurred", plain, watched), ("follower", latent, pairs), ("intelligent", plain, pairs)
-    ):  # fmt: skip
+    for name, objective in (("forecast", LatentPrediction(dropout=config.z_dropout)), ("blurred", EnergyLoss())):
         energy = model[name]
 
-        def loss(batch: dict[str, Tensor], energy: Energy = energy, objective: Any = objective) -> Any:
+        def loss(batch: dict[str, Tensor], energy: Energy = energy, objective: Objective = objective) -> Any:
             return objective(energy, batch)
 
-        rate = config.rate * (10 if name == "intelligent" else 1)  # five numbers
-        player = Player(name, energy, loss, _adam(rate), linear_decay, clip=1000.0)
-        trainer.fit(name, player, runs, steps=config.steps if runs is watched else config.steps // 2, batch_size=128)
-
-
-def _model(forecast: Any) -> Any:
-    return forecast.model
+        player = Player(name, energy, loss, _adam(config.rate), linear_decay, clip=1000.0)
+        trainer.fit(name, player, watched, steps=config.steps, batch_size=128)
 
 
 def _drawn(count: int, config: Config, generator: torch.Generator | None) -> Tensor:
@@ -327,7 +298,6 @@ def evaluate(model: Any, config: Config, data: Data) -> dict[str, float]:
         **_driven(model, config),
         **_futures(model, config, _some(data.extra["test"], 1000)),
         **_doubts(model, config, _some(data.extra["test"], 1000)),
-        **_following(model, data.extra["test pairs"]),
     }
 
 
@@ -389,27 +359,9 @@ def _doubts(model: Any, config: Config, runs: dict[str, Tensor]) -> dict[str, fl
     plan, z = model["plan"], _drawn(len(runs["s"]), config, torch.Generator().manual_seed(2))
     now, last = plan.imagine(runs["s"], runs["a"], z)
     costs = plan.costs(now, last, runs["a"], {})[..., 1:]
-    came = plan.cost(s=runs["y"][:, :-1], a=runs["a"][:, 1:])
+    came = plan.cost(s=runs["y"][:, :-1])
     wrong = (costs.mean(0) - came).abs()
     return {"doubt_correlation": rank_correlation(costs.var(0, correction=0).flatten(), wrong.flatten())}
-
-
-def _following(model: Any, runs: dict[str, Tensor]) -> dict[str, float]:
-    """How far off a follower's place is after five seconds, in metres (root of the mean square)."""
-    s, a, end = runs["s"], runs["a"], runs["y"][:, -1, 0]
-    generator = torch.Generator().manual_seed(0)
-    drawn = [
-        model["follower"].model.rollout(s, a, torch.randn(*a.shape, generator=generator))[0, :, -1, 0]
-        for _ in range(10)
-    ]
-    off = {
-        "following_error": torch.stack(drawn).mean(0) - end,
-        "intelligent_error": model["intelligent"].model.rollout(s, a)[0, :, -1, 0] - end,
-        "constant_error": constant_speed(runs) - end,
-    }
-    found = {name: value.square().mean().sqrt().item() for name, value in off.items()}
-    gain = 1 - found["following_error"] / max(min(found["intelligent_error"], found["constant_error"]), 1e-6)
-    return {**found, "following_gain": 100 * gain}
 
 
 def figures(model: Any, config: Config, data: Data) -> list[Any]:
@@ -454,7 +406,7 @@ register(
         presets={
             "smoke": {
                 "scenes": 1, "cars": 8, "seconds": 6.0, "hidden": 8, "z": 2, "masks": 2, "ahead": 2, "steps": 5,
-                "policy_steps": 3, "starts": 2, "horizon": 5, "judged": 2, "following": False,
+                "policy_steps": 3, "starts": 2, "horizon": 5, "judged": 2,
             },
         },
         build=build,
@@ -492,10 +444,6 @@ register(
             Metric("unheard", "lower", gate=20.0, gate_source="own", unit="%",
                    about="error of one's own place and speed when doing what somebody else did, of their change"),
             Metric("doubt_correlation", "higher", gate=0.5, gate_source="own", about="rank correlation of doubt and error of the cost"),
-            Metric("following_error", "lower", unit="m", about="place of the 20 test followers after 5 s, I-80"),
-            Metric("intelligent_error", "lower", unit="m", about="of the intelligent driver model, fitted to the same drivers"),
-            Metric("constant_error", "lower", unit="m", about="at constant speed"),
-            Metric("following_gain", "higher", gate=0.0, gate_source="own", unit="%", about="by how much it beats the better of these two"),
         ),
     )
 )  # fmt: skip
