@@ -3,7 +3,7 @@
     h          = f(picture)                                      f: a network; what does not help to predict is left out
     h[t+1]     = g(h[t], a[t])                                   g: another
     E(f, g)    = ½ Σ_t ‖f(x[t]) − g(f(x[0]), a)[t]‖²             over recorded random walks
-    E(a)       = Σ_t ½ ‖h[t] − f(goal)‖²                         a plan, by MPPI; the first action is taken, then anew
+    E(a)       = Σ_t 2 ‖h[t] − f(goal)‖^½                        a plan, by iCEM; the first action is taken, then anew
 
 Nobody says where the dot is, where walls are or what a goal is. A second pair is trained without the regulariser, to see it collapse.
 
@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from ...data import Episodes
 from ...energy import GoalDistance, JointForecast, Rollout, TowardsGoal
 from ...errors import UsageError
-from ...inference import MPPI, RecedingHorizon
+from ...inference import ICEM, RecedingHorizon
 from ...nets import Dynamics, mlp
 from ...objectives import EnergyLoss, Objective, VarianceCovariance
 from ...spaces import Box, Real
@@ -56,7 +56,7 @@ PARTS = ("s", "a", "reward", "lengths", "ended")
 class Config:
     """What is recorded, learnt and judged."""
 
-    episodes: int = 300
+    episodes: int = 900
     """Random walks that are recorded, of 50 steps."""
     hold: float = 5.0
     """Steps for which a random action is kept, on average."""
@@ -82,10 +82,12 @@ class Config:
     """Weight of the covariances in it, beside the variances."""
     horizon: int = 20
     """Steps of a plan."""
+    power: float = 0.5
+    """Of the distance to the goal, which each step of a plan costs."""
     population: int = 200
-    """Candidates in each of MPPI's steps."""
+    """Candidates in the first of iCEM's steps; a tenth of them are elites."""
     searches: int = 3
-    """Steps of MPPI for each action."""
+    """Steps of iCEM for each action."""
     judged: int = 100
     """Tasks that are judged."""
 
@@ -95,8 +97,9 @@ def build(config: Config) -> nn.ModuleDict:
     for name in ("plan", "collapsed"):
         encoder = mlp((SIDE * SIDE, config.hidden, config.hidden, config.embedding), nn.SiLU)
         space = Real(config.embedding)
-        model = Dynamics(space, ACTION, (config.model_hidden, config.model_hidden))
-        cost = GoalDistance(space)
+        units = (config.model_hidden, config.model_hidden)
+        model = Dynamics(space, ACTION, units, nonlinearity=torch.relu)  # a wall is a kink, and so are they
+        cost = GoalDistance(space, power=config.power)
         found[name] = TowardsGoal(encoder, Rollout(model, cost, config.horizon, final=cost), PICTURE)
     return nn.ModuleDict(found)
 
@@ -143,8 +146,8 @@ def _learn(
 
 
 def agent(plan: TowardsGoal, config: Config) -> RecedingHorizon:
-    """MPPI with noise that lasts, from where its last plan goes on."""
-    solver = MPPI(config.population, colour=1.0)
+    """iCEM with noise that lasts, from where its last plan goes on."""
+    solver = ICEM(config.population, max(config.population // 10, 2), colour=2.0)
     return RecedingHorizon(plan, solver, config.searches, generator=torch.Generator().manual_seed(0))
 
 
