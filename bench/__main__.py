@@ -94,30 +94,38 @@ def row(line: dict[str, Any]) -> list[str]:
     return [line["name"], line["ours"], line["peer"], ratio, line["target"] or "", met, said]
 
 
-def table(results: dict[str, list[dict[str, Any]]]) -> str:
-    """A markdown table for each benchmark."""
+def table(results: dict[str, dict[str, Any]]) -> str:
+    """A markdown table for each benchmark, and where it was measured."""
     parts = []
-    for name, lines in results.items():
-        head = [f"## {name.replace('_', ' ').capitalize()}", "", _row(COLUMNS), _row(["---"] * len(COLUMNS))]
-        parts.append("\n".join([*head, *(_row(row(line)) for line in lines)]))
+    for name, measured in results.items():
+        head = [f"## {name.replace('_', ' ').capitalize()}", "", _where(measured["machine"]), ""]
+        columns = [_row(COLUMNS), _row(["---"] * len(COLUMNS))]
+        parts.append("\n".join([*head, *columns, *(_row(row(line)) for line in measured["lines"])]))
     return "\n\n".join(parts)
+
+
+def _where(on: dict[str, Any]) -> str:
+    busy = "the machine was quiet" if on["quiet"] else f"the machine was busy (load {on['load_before']} before)"
+    return (
+        f"{on['processor']}, {on['cores']} cores, {on['threads']} threads, torch {on['torch']}, Python {on['python']}, "
+        f"{on['measured']}; {busy}."
+    )
 
 
 def _row(cells: Any) -> str:
     return f"| {' | '.join(cell.replace('|', '¦') for cell in cells)} |"
 
 
-def page(on: dict[str, Any], peers: dict[str, str | None], results: dict[str, list[dict[str, Any]]]) -> str:
+def page(peers: dict[str, str | None], results: dict[str, dict[str, Any]]) -> str:
     """What stands in the documentation."""
     here = ", ".join(f"{peer} {number}" for peer, number in peers.items() if number)
     missing = ", ".join(peer for peer, number in peers.items() if not number)
     text = (
         "# Speed\n\n"
         "Made by `make bench`; every line runs beside its peer in one process, in turns, and the best of several turns counts. *Times* is "
-        "the peer's time over ours, or what the line says; *value* shows that both did the same work.\n\n"
-        f"{on['processor']}, {on['cores']} cores, {on['threads']} threads, torch {on['torch']}, Python {on['python']}, {on['measured']}. "
+        "the peer's time over ours, or what the line says; *value* shows that both did the same work. Compare times within a table: "
+        "tables were measured on the machines they name.\n\n"
     )
-    text += "The machine was quiet. " if on["quiet"] else f"The machine was busy (load {on['load_before']} before). "
     text += f"Peers: {here or 'none'}." + (f" Not installed: {missing}." if missing else "")
     return f"{text}\n\n{table(results)}\n"
 
@@ -144,16 +152,15 @@ def main(wanted: list[str]) -> int:
     results = {}
     for name in wanted or known:
         print(f"\n{name}", flush=True)
-        results[name] = measure(name)
-        for cells in map(row, results[name]):
+        results[name] = {"machine": on, "lines": measure(name)}
+        for cells in map(row, results[name]["lines"]):
             print("  " + "  ·  ".join(cell for cell in cells if cell), flush=True)
     if wanted and RESULTS.exists():  # the others keep what was measured before
         results = {**json.loads(RESULTS.read_text())["results"], **results}
     results = {name: results[name] for name in known if name in results}
-    record = {"machine": on, "peers": peers, "results": results}
-    RESULTS.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    PAGE.write_text(page(on, peers, results))
-    lines = [line for found in results.values() for line in found]
+    RESULTS.write_text(json.dumps({"peers": peers, "results": results}, indent=1, ensure_ascii=False) + "\n")
+    PAGE.write_text(page(peers, results))
+    lines = [line for measured in results.values() for line in measured["lines"]]
     met, asked = sum(line["met"] is True for line in lines), sum(line["met"] is not None for line in lines)
     print(f"\n{met} of {asked} targets met; written to {RESULTS} and {PAGE}")
     return 0

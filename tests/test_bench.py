@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+MACHINE = ("processor", "cores", "threads", "load_before", "torch", "python", "measured")
 
 
 @pytest.fixture
@@ -44,8 +45,13 @@ def test_a_table_and_the_record_are_written(bench, monkeypatch, capsys):
     page = bench.PAGE.read_text()
     assert "| a ¦ b | 1 ms | p 2 ms | 2.00 | ≥ 1 | yes | v; n |" in page and "**no**" in page
     monkeypatch.setattr(bench, "measure", lambda name: [line(name="other")])
+    monkeypatch.setattr(bench, "machine", lambda: dict.fromkeys(MACHINE, "x") | {"processor": "Another", "quiet": True})
     bench.main(["samplers"])
-    assert set(json.loads(bench.RESULTS.read_text())["results"]) == {"kmeans", "samplers"}
+    kept = json.loads(bench.RESULTS.read_text())["results"]
+    assert set(kept) == {"kmeans", "samplers"}
+    assert kept["kmeans"]["machine"]["processor"] != "Another" == kept["samplers"]["machine"]["processor"]
+    kmeans, samplers = bench.PAGE.read_text().split("## ")[1:]
+    assert "Another" in samplers and "the machine was quiet" in samplers and "Another" not in kmeans
 
 
 def test_a_benchmark_that_fails_is_a_line_with_its_reason(bench):
