@@ -117,7 +117,7 @@ class Config:
     """Steps that the policy's energy looks ahead."""
     discount: float = 0.99
     """What a step counts, of the one before."""
-    uncertainty: float = 0.1
+    uncertainty: float = 0.3
     """Weight of the uncertainty cost, in units of cost per deviation from the usual doubt."""
     policy_steps: int = 600
     """Steps of training of each policy."""
