@@ -405,7 +405,7 @@ register(
         presets={
             "smoke": {
                 "scenes": 1, "cars": 8, "seconds": 6.0, "hidden": 8, "z": 2, "masks": 2, "ahead": 2, "steps": 5,
-                "policy_steps": 3, "starts": 2, "horizon": 5, "judged": 2,
+                "policy_steps": 3, "starts": 2, "horizon": 5, "judged": 2, "uncertainty": 0.01,
             },
         },
         build=build,
