@@ -19,9 +19,9 @@ Expect: 92, 93 and 90 % of 100 random tasks, seeds 0–2: all in the same room, 
     is 0.0009, and 12 % of tasks are solved. Two minutes each of one core.
 Known failure: the model believes that one can creep through the wall beside the door, and plans exploit it: in 7 to 10 of the 52 tasks
     through the door the dot stays there. What a plan costs decides how often: by the square of the distance a way round costs more than
-    staying behind the wall, even where the law of the rooms is known (94 % of 100 other tasks; 97 % by the distance or its root); in one
-    learnt model 92 % by the square or the distance, 96 % by the root. Three times as many walks, and kinks, gave another one 95 for 88 %.
-    And every step of a plan has to count: where its end alone does, such a plan may always come later.
+    staying behind the wall, even where the law of the rooms is known (94 % of 100 other tasks; 96 to 97 % by the distance or its root);
+    in one learnt model 92 % by the square or the distance, 96 % by the root. Three times as many walks, and kinks, gave another one 95
+    for 88 %. And every step of a plan has to count: where its end alone does, such a plan may always come later.
 
 Acting: ``lowland plan RUN lowland/TwoRooms-v0``.
 """
