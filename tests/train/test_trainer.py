@@ -527,6 +527,7 @@ def test_modes_and_gradients_of_validation():
     [
         (torch.optim.Adam, {}, True),
         (torch.optim.SGD, {"momentum": 0.9}, True),
+        (torch.optim.Adagrad, {}, True),
         (torch.optim.Adam, {"foreach": True}, None),
         (torch.optim.Adam, {"fused": False}, False),
         (torch.optim.Rprop, {}, None),
