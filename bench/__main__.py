@@ -94,13 +94,14 @@ def row(line: dict[str, Any]) -> list[str]:
     return [line["name"], line["ours"], line["peer"], ratio, line["target"] or "", met, said]
 
 
-def table(results: dict[str, dict[str, Any]]) -> str:
-    """A markdown table for each benchmark, and where it was measured."""
+def table(results: dict[str, list[dict[str, Any]]]) -> str:
+    """A markdown table for each benchmark and each processor it was measured on."""
     parts = []
-    for name, measured in results.items():
-        head = [f"## {name.replace('_', ' ').capitalize()}", "", _where(measured["machine"]), ""]
-        columns = [_row(COLUMNS), _row(["---"] * len(COLUMNS))]
-        parts.append("\n".join([*head, *columns, *(_row(row(line)) for line in measured["lines"])]))
+    for name, tables in results.items():
+        parts.append(f"## {name.replace('_', ' ').capitalize()}")
+        for measured in tables:
+            head = [_where(measured["machine"]), "", _row(COLUMNS), _row(["---"] * len(COLUMNS))]
+            parts.append("\n".join([*head, *(_row(row(line)) for line in measured["lines"])]))
     return "\n\n".join(parts)
 
 
@@ -116,7 +117,7 @@ def _row(cells: Any) -> str:
     return f"| {' | '.join(cell.replace('|', '¦') for cell in cells)} |"
 
 
-def page(peers: dict[str, str | None], results: dict[str, dict[str, Any]]) -> str:
+def page(peers: dict[str, str | None], results: dict[str, list[dict[str, Any]]]) -> str:
     """What stands in the documentation."""
     here = ", ".join(f"{peer} {number}" for peer, number in peers.items() if number)
     missing = ", ".join(peer for peer, number in peers.items() if not number)
@@ -124,7 +125,7 @@ def page(peers: dict[str, str | None], results: dict[str, dict[str, Any]]) -> st
         "# Speed\n\n"
         "Made by `make bench`; every line runs beside its peer in one process, in turns, and the best of several turns counts. *Times* is "
         "the peer's time over ours, or what the line says; *value* shows that both did the same work. Compare times within a table: "
-        "tables were measured on the machines they name.\n\n"
+        "each names its machine, and what was measured on another processor stays beside what is new.\n\n"
     )
     text += f"Peers: {here or 'none'}." + (f" Not installed: {missing}." if missing else "")
     return f"{text}\n\n{table(results)}\n"
@@ -149,18 +150,19 @@ def main(wanted: list[str]) -> int:
         print(
             f"bench: the machine is busy (load {on['load_before']}): times may mislead, ratios less.", file=sys.stderr
         )
-    results = {}
+    before = json.loads(RESULTS.read_text())["results"] if RESULTS.exists() else {}
+    results, lines = {name: before[name] for name in known if name in before}, []
     for name in wanted or known:
         print(f"\n{name}", flush=True)
-        results[name] = {"machine": on, "lines": measure(name)}
-        for cells in map(row, results[name]["lines"]):
+        found = measure(name)
+        for cells in map(row, found):
             print("  " + "  ·  ".join(cell for cell in cells if cell), flush=True)
-    if wanted and RESULTS.exists():  # the others keep what was measured before
-        results = {**json.loads(RESULTS.read_text())["results"], **results}
+        elsewhere = [one for one in results.get(name, []) if one["machine"]["processor"] != on["processor"]]
+        results[name] = [*elsewhere, {"machine": on, "lines": found}]
+        lines += found
     results = {name: results[name] for name in known if name in results}
     RESULTS.write_text(json.dumps({"peers": peers, "results": results}, indent=1, ensure_ascii=False) + "\n")
     PAGE.write_text(page(peers, results))
-    lines = [line for measured in results.values() for line in measured["lines"]]
     met, asked = sum(line["met"] is True for line in lines), sum(line["met"] is not None for line in lines)
     print(f"\n{met} of {asked} targets met; written to {RESULTS} and {PAGE}")
     return 0

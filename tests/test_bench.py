@@ -49,9 +49,20 @@ def test_a_table_and_the_record_are_written(bench, monkeypatch, capsys):
     bench.main(["samplers"])
     kept = json.loads(bench.RESULTS.read_text())["results"]
     assert set(kept) == {"kmeans", "samplers"}
-    assert kept["kmeans"]["machine"]["processor"] != "Another" == kept["samplers"]["machine"]["processor"]
+    assert kept["kmeans"][0]["machine"]["processor"] != "Another" == kept["samplers"][0]["machine"]["processor"]
     kmeans, samplers = bench.PAGE.read_text().split("## ")[1:]
     assert "Another" in samplers and "the machine was quiet" in samplers and "Another" not in kmeans
+
+
+def test_what_another_processor_did_stays_and_what_this_one_did_is_replaced(bench, monkeypatch, capsys):
+    for processor, name in (("A", "first"), ("B", "second"), ("A", "third")):
+        on = dict.fromkeys(MACHINE, "x") | {"processor": processor, "quiet": True}
+        monkeypatch.setattr(bench, "machine", lambda on=on: on)
+        monkeypatch.setattr(bench, "measure", lambda which, name=name: [line(name=name)])
+        bench.main(["kmeans"])
+        assert "1 of 1 targets met" in capsys.readouterr().out
+    page = bench.PAGE.read_text()
+    assert page.count("## Kmeans") == 1 and "first" not in page and page.index("second") < page.index("third")
 
 
 def test_a_benchmark_that_fails_is_a_line_with_its_reason(bench):
