@@ -197,7 +197,8 @@ class Turn:
 def _fuse(optimizer: Optimizer) -> None:
     """Let it take its step in one kernel on a CPU, where torch has one and the player has not chosen: small models feel every call."""
     for group in optimizer.param_groups:
-        undecided = group.get("fused", False) is None and group["foreach"] is None and not group["differentiable"]
+        known = "fused" in group and group["fused"] is None
+        undecided = known and group.get("foreach") is None and not group.get("differentiable")
         if undecided and all(p.is_floating_point() and p.device.type == "cpu" for p in group["params"]):
             group["fused"] = True
 

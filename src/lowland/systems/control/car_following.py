@@ -146,7 +146,7 @@ def evaluate(model: Any, config: Config, data: Data) -> dict[str, float]:
     end, drawn = runs["y"][:, -1, 0], answers(model, runs)[..., -1]
     off = {
         "error": drawn.mean(0) - end,
-        "best_error": (drawn - end).gather(0, (drawn - end).abs().argmin(0, keepdim=True)),
+        "best_error": (drawn - end).abs().amin(0),
         "intelligent_error": model["intelligent"].model.rollout(runs["s"], runs["a"])[0, :, -1, 0] - end,
         "constant_error": constant_speed(runs) - end,
     }

@@ -29,9 +29,11 @@ Known failure: how much doubt it takes is a matter of how much there is to be ga
     as much 76, 62, 80, 87, 84). What tempts is the wish to get on: on those scenes, for other models, one version without doubt got 17 %
     through, 42 with a third of that wish, and 85 (one model) with the paper's cost alone, in which nobody wants to get anywhere; there
     doubt buys nothing. A price on actions and on the edge of the road does by hand what doubt does: with both, and a third of the wish, it
-    was 67 of 100 judged cars. Who fails with doubt is run into from behind, mostly, by those who cannot see him. Futures are too much
-    alike: they differ by 0.3 m where the best of ten is 0.9 m off; with z drawn blindly half as often, or with eight numbers in it, they
-    differ by more, and the best is no nearer.
+    was 67 of 100 judged cars. In one version without doubt 209 of 249 failures are into the one in front: it pushes by more than half of
+    what it can in two to four fifths of its steps, and in two models goes across like that in two thirds; recorded drivers do either in
+    one of a hundred. With doubt nobody does, and 21 of 44 failures are against somebody beside, 10 off the road, 8 in front and 5 from
+    behind. Futures are too much alike: they differ by 0.3 m where the best of ten is 0.9 m off; with z drawn blindly half as often, or
+    with eight numbers in it, they differ by more, and the best is no nearer.
 
 Your own recordings: ``lowland train driving --data my_traffic.csv --lanes 3 --lane 3.5``, a file as `lowland.data.traffic` describes it.
 The vehicles that begin on the last quarter of the road judge. ``lowland plan RUN lowland/TrafficReplay-v0 --policy`` drives one of those;
